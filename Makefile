@@ -1,0 +1,59 @@
+# Every command of the project. `make help` lists them.
+
+PACKAGES_BOX = python3-venv mosquitto nginx-light tesseract-ocr-eng tesseract-ocr-cym ca-certificates
+PACKAGES_TEST = $(PACKAGES_BOX) chromium fonts-dejavu-core fonts-liberation fonts-open-sans fonts-lato fonts-roboto \
+	fonts-noto-core fonts-noto-color-emoji
+PYTHON = $(shell for p in python3 /usr/bin/python3; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
+
+export TRUSTKEEP_HOME ?= $(CURDIR)/var
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop clean-data test check bench packages-box packages-test lock model
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: packages-box .venv/demo.stamp ## Bring up the whole box with a demo trust; Ctrl-C stops it
+	@exec .venv/bin/python -m demo
+
+stop: ## Stop a box that `make run` started elsewhere
+	@.venv/bin/python -m demo stop
+
+clean-data: ## Delete everything the demo box remembers, after asking
+	@.venv/bin/python -m demo clean $(if $(YES),--yes)
+
+test: packages-test .venv/test.stamp ## Install what the tests need, and run them all
+	@.venv/bin/python -m pytest
+
+check: .venv/test.stamp ## Lint, formatting, types, architecture and documentation
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/python -m pytest tests/test_architecture.py tests/test_docs.py
+
+bench: packages-test .venv/test.stamp ## Measure, each figure beside a peer in the same run; writes benchmarks/results.md
+	@.venv/bin/python -m benchmarks
+
+model: packages-box ## Rebuild the scoring model from training/ (under an hour on two cores)
+	@$(MAKE) --no-print-directory .venv-model/model.stamp
+	@.venv-model/bin/python -m training.build
+
+lock: ## Rewrite the lock files (needs uv)
+	@requirements/lock
+
+packages-box:
+	@provisioning/packages $(PACKAGES_BOX)
+
+packages-test:
+	@provisioning/packages $(PACKAGES_TEST)
+
+.venv/%.stamp: requirements/%.txt
+	@test -x .venv/bin/python || { echo "Making a virtual environment"; $(or $(PYTHON),/usr/bin/python3) -m venv .venv; }
+	@echo "Installing the locked packages of $<"
+	@$(INSTALL) $<
+	@touch $@
+
+.venv/demo.stamp: | packages-box
+.venv/test.stamp: | packages-test

@@ -1,0 +1,1 @@
+"""The only room with SQL. Everything the box remembers is written and read here."""

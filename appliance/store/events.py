@@ -1,0 +1,437 @@
+"""Events: keeping them, claiming them for assessment, and the lists and pages made of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.safeguarding.event import CategoryScores, Event, EventState, Reading, Reason, Word
+from appliance.safeguarding.moderation import FalsePositiveReason, Verdict
+from appliance.safeguarding.severity import Category, Severity
+from appliance.store.connection import from_text, to_text
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the box keeps it, with the names a person needs beside it."""
+
+    id: str
+    message_id: str
+    academy_id: str
+    academy_name: str
+    device_id: str
+    pupil_id: str | None
+    pupil_name: str | None
+    pupil_group: str | None
+    pupil_flags: tuple[str, ...]
+    account: str
+    occurred_at: datetime
+    received_at: datetime
+    rule_id: str
+    rule_category: Category
+    trigger: str
+    application: str
+    window_title: str
+    address: str
+    typed: str
+    context: tuple[str, ...]
+    state: EventState
+    state_reason: str | None
+    category: Category
+    level: Severity
+    owed_at: datetime
+    attempts: int
+    assessed_at: datetime | None
+
+
+_EVENT_COLUMNS = """
+    e.id, e.message_id, e.academy_id, a.short_name AS academy_name, e.device_id, e.pupil_id,
+    p.forename || ' ' || p.surname AS pupil_name, p.reg_group AS pupil_group, p.flags AS pupil_flags, e.account,
+    e.occurred_at, e.received_at, e.rule_id, e.rule_category, e.trigger_words, e.application, e.window_title,
+    e.address, e.typed, e.context, e.state, e.state_reason, e.category, e.level, e.owed_at, e.attempts, e.assessed_at
+"""
+_EVENT_FROM = "scoped_event e JOIN academy a ON a.id = e.academy_id LEFT JOIN scoped_pupil p ON p.id = e.pupil_id"
+
+
+def _event(row: dict[str, Any]) -> StoredEvent:
+    return StoredEvent(
+        id=row["id"],
+        message_id=row["message_id"],
+        academy_id=row["academy_id"],
+        academy_name=row["academy_name"],
+        device_id=row["device_id"],
+        pupil_id=row["pupil_id"],
+        pupil_name=row["pupil_name"],
+        pupil_group=row["pupil_group"],
+        pupil_flags=tuple(json.loads(row["pupil_flags"] or "[]")),
+        account=row["account"],
+        occurred_at=from_text(row["occurred_at"]),
+        received_at=from_text(row["received_at"]),
+        rule_id=row["rule_id"],
+        rule_category=Category(row["rule_category"]),
+        trigger=row["trigger_words"],
+        application=row["application"],
+        window_title=row["window_title"],
+        address=row["address"],
+        typed=row["typed"],
+        context=tuple(json.loads(row["context"])),
+        state=EventState(row["state"]),
+        state_reason=row["state_reason"],
+        category=Category(row["category"]),
+        level=Severity(row["level"]),
+        owed_at=from_text(row["owed_at"]),
+        attempts=row["attempts"],
+        assessed_at=from_text(row["assessed_at"]) if row["assessed_at"] else None,
+    )
+
+
+def _select(db: Database, rest: str, params: dict[str, Any]) -> list[StoredEvent]:
+    return [_event(row) for row in db.query(f"SELECT {_EVENT_COLUMNS} FROM {_EVENT_FROM} {rest}", params)]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the box adds to an event when it arrives: its own id, whose it is, and the rule's category."""
+
+    event_id: str
+    academy_id: str
+    pupil_id: str | None
+    rule_category: Category
+    queue_epoch: str
+    level: Severity
+    owed_at: datetime
+
+
+def insert_event(db: Database, event: Event, origin: Origin, received_at: datetime) -> bool:
+    """Keep an event as RECEIVED. False when its message id is already there: receiving twice is harmless."""
+    known = db.conn.execute("SELECT 1 FROM scoped_event WHERE message_id = ?", [event.message_id]).fetchone()
+    if known:
+        return False
+    db.conn.execute(
+        "INSERT INTO event (id, message_id, device_id, academy_id, pupil_id, account, queue_epoch, sequence,"
+        " occurred_at, received_at, rule_id, rule_category, trigger_words, application, window_title, address, typed,"
+        " context, state, category, level, owed_at, attempts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        [
+            origin.event_id,
+            event.message_id,
+            event.device_id,
+            origin.academy_id,
+            origin.pupil_id,
+            event.account,
+            origin.queue_epoch,
+            event.sequence,
+            to_text(event.occurred_at),
+            to_text(received_at),
+            event.rule_id,
+            origin.rule_category,
+            event.trigger,
+            event.application,
+            event.window_title,
+            event.address,
+            event.typed,
+            json.dumps(event.context, ensure_ascii=False),
+            EventState.RECEIVED,
+            Category.NONE,
+            origin.level,
+            to_text(origin.owed_at),
+        ],
+    )
+    return True
+
+
+def get_event(db: Database, event_id: str) -> StoredEvent | None:
+    """One event in scope."""
+    return next(iter(_select(db, "WHERE e.id = :id", {"id": event_id})), None)
+
+
+def claim_event(db: Database, worker: str, lease_until: datetime) -> str | None:
+    """Take the oldest waiting event for a worker: RECEIVED becomes ASSESSING with a lease. Its id, or None.
+
+    Call inside transaction().
+    """
+    row = db.conn.execute(
+        "SELECT id FROM event WHERE state = 'received' ORDER BY received_at LIMIT 1",
+    ).fetchone()
+    if row is None:
+        return None
+    db.conn.execute(
+        "UPDATE event SET state = 'assessing', worker = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ?",
+        [worker, to_text(lease_until), row[0]],
+    )
+    return str(row[0])
+
+
+def select_lapsed(db: Database, now: datetime) -> list[tuple[str, int]]:
+    """Events whose worker's lease ran out, with the number of tries so far."""
+    rows = db.conn.execute(
+        "SELECT id, attempts FROM event WHERE state = 'assessing' AND lease_until < ?", [to_text(now)]
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def set_event_state(db: Database, event_id: str, state: EventState, reason: str | None = None) -> None:
+    """Change the state alone. The caller has checked EVENT_TRANSITIONS. The search index takes note."""
+    db.conn.execute(
+        "UPDATE scoped_event SET state = ?, state_reason = ?, indexed_at = NULL, worker = NULL, lease_until = NULL"
+        " WHERE id = ?",
+        [state, reason, event_id],
+    )
+
+
+def set_assessment(
+    db: Database,
+    event_id: str,
+    state: EventState,
+    category: Category,
+    level: Severity,
+    owed_at: datetime,
+    assessed_at: datetime,
+    reason: str | None,
+) -> None:
+    """Store where the machine leaves an event."""
+    db.conn.execute(
+        "UPDATE scoped_event SET state = ?, state_reason = ?, category = ?, level = ?, owed_at = ?, assessed_at = ?,"
+        " indexed_at = NULL, worker = NULL, lease_until = NULL WHERE id = ?",
+        [state, reason, category, level, to_text(owed_at), to_text(assessed_at), event_id],
+    )
+
+
+def set_grade(db: Database, event_id: str, state: EventState, category: Category, level: Severity) -> None:
+    """Store what a moderator decided."""
+    db.conn.execute(
+        "UPDATE scoped_event SET state = ?, category = ?, level = ?, indexed_at = NULL WHERE id = ?",
+        [state, category, level, event_id],
+    )
+
+
+def insert_reading(db: Database, reading_id: str, event_id: str, academy_id: str, reading: Reading) -> None:
+    """Keep what was read from an event's capture. A second assessment replaces the first."""
+    db.conn.execute("DELETE FROM reading WHERE event_id = ?", [event_id])
+    words = [[word.text, *word.box, round(word.confidence, 1)] for word in reading.words]
+    db.conn.execute(
+        "INSERT INTO reading (id, event_id, academy_id, text, words, seconds, engine) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            reading_id,
+            event_id,
+            academy_id,
+            reading.text,
+            json.dumps(words, ensure_ascii=False),
+            reading.seconds,
+            reading.engine,
+        ],
+    )
+
+
+def get_reading(db: Database, event_id: str) -> Reading | None:
+    """What was read from an event's capture."""
+    row = next(iter(db.query("SELECT * FROM scoped_reading WHERE event_id = ?", [event_id])), None)
+    if row is None:
+        return None
+    words = tuple(Word(text, (x, y, w, h), confidence) for text, x, y, w, h, confidence in json.loads(row["words"]))
+    return Reading(row["text"], words, row["seconds"], row["engine"])
+
+
+def insert_scores(
+    db: Database, score_id: str, event_id: str, academy_id: str, scores: CategoryScores, at: datetime
+) -> None:
+    """Keep the machine's scores of an event with their reasons. A second assessment replaces the first."""
+    db.conn.execute("DELETE FROM score WHERE event_id = ?", [event_id])
+    reasons = [[reason.kind, reason.text, reason.category, reason.weight] for reason in scores.reasons]
+    db.conn.execute(
+        "INSERT INTO score (id, event_id, academy_id, category, level, scores, reasons, model, threshold, scored_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            score_id,
+            event_id,
+            academy_id,
+            scores.category,
+            scores.level,
+            json.dumps({category: round(value, 4) for category, value in scores.scores.items()}),
+            json.dumps(reasons, ensure_ascii=False),
+            scores.model,
+            scores.threshold,
+            to_text(at),
+        ],
+    )
+
+
+def get_scores(db: Database, event_id: str) -> CategoryScores | None:
+    """The machine's scores of an event."""
+    row = next(iter(db.query("SELECT * FROM scoped_score WHERE event_id = ?", [event_id])), None)
+    if row is None:
+        return None
+    return CategoryScores(
+        Category(row["category"]),
+        Severity(row["level"]),
+        {Category(name): value for name, value in json.loads(row["scores"]).items()},
+        tuple(Reason(kind, text, Category(name), weight) for kind, text, name, weight in json.loads(row["reasons"])),
+        row["model"],
+        row["threshold"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVerdict:
+    """A verdict as it stands on the event: who gave it, when, and what it changed."""
+
+    verdict: Verdict
+    staff_name: str
+    given_at: datetime
+    level_before: Severity
+    category_before: Category
+
+
+def insert_verdict(
+    db: Database, verdict_id: str, event: StoredEvent, staff_id: str, verdict: Verdict, given_at: datetime
+) -> None:
+    """Keep a verdict beside those before it."""
+    db.conn.execute(
+        "INSERT INTO scoped_verdict (id, event_id, academy_id, staff_id, level, category, false_positive, note,"
+        " given_at, level_before, category_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            verdict_id,
+            event.id,
+            event.academy_id,
+            staff_id,
+            verdict.level,
+            verdict.category,
+            verdict.false_positive,
+            verdict.note,
+            to_text(given_at),
+            event.level,
+            event.category,
+        ],
+    )
+
+
+def select_verdicts(db: Database, event_id: str) -> list[GivenVerdict]:
+    """The verdicts on an event, oldest first."""
+    rows = db.query(
+        "SELECT v.*, s.name AS staff_name FROM scoped_verdict v JOIN staff s ON s.id = v.staff_id"
+        " WHERE v.event_id = ? ORDER BY v.given_at",
+        [event_id],
+    )
+    return [
+        GivenVerdict(
+            Verdict(
+                Severity(row["level"]),
+                Category(row["category"]),
+                row["note"],
+                FalsePositiveReason(row["false_positive"]) if row["false_positive"] else None,
+            ),
+            row["staff_name"],
+            from_text(row["given_at"]),
+            Severity(row["level_before"]),
+            Category(row["category_before"]),
+        )
+        for row in rows
+    ]
+
+
+def select_queue(db: Database, limit: int = 50) -> list[StoredEvent]:
+    """Events that wait for a moderator: highest level first, then the one owed soonest."""
+    return _select(
+        db,
+        "WHERE e.state IN ('awaiting_moderation', 'unreadable') ORDER BY e.level DESC, e.owed_at, e.id LIMIT :limit",
+        {"limit": limit},
+    )
+
+
+def count_queue(db: Database) -> int:
+    """How many events wait for a moderator."""
+    return _count(db, "state IN ('awaiting_moderation', 'unreadable')")
+
+
+def select_confirmed(db: Database, limit: int = 50) -> list[StoredEvent]:
+    """Events that a moderator confirmed and no concern holds yet: the DSL's list."""
+    return _select(
+        db, "WHERE e.state = 'confirmed' ORDER BY e.level DESC, e.occurred_at DESC, e.id LIMIT :limit", {"limit": limit}
+    )
+
+
+def count_confirmed(db: Database) -> int:
+    """How many confirmed events wait for a DSL."""
+    return _count(db, "state = 'confirmed'")
+
+
+def select_recent(db: Database, limit: int = 50) -> list[StoredEvent]:
+    """Every event in scope, newest first."""
+    return _select(db, "ORDER BY e.received_at DESC LIMIT :limit", {"limit": limit})
+
+
+def select_of_pupil(db: Database, pupil_id: str, since: datetime) -> list[StoredEvent]:
+    """One pupil's events since a time, newest first."""
+    return _select(
+        db,
+        "WHERE e.pupil_id = :pupil AND e.occurred_at >= :since ORDER BY e.occurred_at DESC",
+        {"pupil": pupil_id, "since": to_text(since)},
+    )
+
+
+def count_by_state(db: Database, since: datetime) -> dict[EventState, int]:
+    """How many events in scope came since a time, by the state they are in now."""
+    rows = db.conn.execute(
+        "SELECT state, count(*) FROM scoped_event WHERE received_at >= ? GROUP BY state", [to_text(since)]
+    )
+    return {EventState(state): count for state, count in rows}
+
+
+def _count(db: Database, where: str) -> int:
+    return int(db.conn.execute(f"SELECT count(*) FROM scoped_event WHERE {where}").fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class IndexableEvent:
+    """What the search index takes of an event."""
+
+    id: str
+    academy_id: str
+    occurred_at: datetime
+    category: Category
+    level: Severity
+    text: str
+
+
+def claim_unindexed_events(db: Database, limit: int = 50) -> list[IndexableEvent]:
+    """Assessed events that the index does not hold as they are now, marked as being taken in ('').
+
+    A change meanwhile sets the mark back to NULL, so set_events_indexed can't hide it. Call inside transaction(), on
+    a system connection, and from one indexer at a time.
+    """
+    rows = list(
+        db.query(
+            "SELECT e.id, e.academy_id, e.occurred_at, e.category, e.level, e.typed, e.context,"
+            " coalesce(r.text, '') AS read_text, coalesce(p.forename || ' ' || p.surname, '') AS pupil_name"
+            " FROM event e LEFT JOIN reading r ON r.event_id = e.id LEFT JOIN pupil p ON p.id = e.pupil_id"
+            " WHERE e.indexed_at IS NULL AND e.state NOT IN ('received', 'assessing') LIMIT ?",
+            [limit],
+        )
+    )
+    db.conn.executemany("UPDATE event SET indexed_at = '' WHERE id = ?", [(row["id"],) for row in rows])
+    return [
+        IndexableEvent(
+            row["id"],
+            row["academy_id"],
+            from_text(row["occurred_at"]),
+            Category(row["category"]),
+            Severity(row["level"]),
+            "\n".join([row["pupil_name"], row["typed"], *json.loads(row["context"]), row["read_text"]]),
+        )
+        for row in rows
+    ]
+
+
+def set_events_indexed(db: Database, event_ids: Sequence[str], at: datetime) -> None:
+    """Note that the index holds these events, except those that changed since they were claimed."""
+    db.conn.executemany(
+        "UPDATE event SET indexed_at = ? WHERE id = ? AND indexed_at = ''", [(to_text(at), one) for one in event_ids]
+    )
+
+
+def set_all_events_unindexed(db: Database, only_unfinished: bool) -> None:
+    """Have the index take in every event again, or only those that an interrupted indexer left half done."""
+    db.conn.execute("UPDATE event SET indexed_at = NULL" + (" WHERE indexed_at = ''" if only_unfinished else ""))

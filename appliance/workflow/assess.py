@@ -1,0 +1,99 @@
+"""What the machine makes of an event: claim it, note its reading and scores, and put it where it belongs next."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlite_utils import Database
+
+from appliance.safeguarding.audit import SYSTEM, AuditEntry, Detail
+from appliance.safeguarding.escalation import TOLD_BEFORE_MODERATION, owed_at
+from appliance.safeguarding.event import CategoryScores, EventState, Reading, may_follow
+from appliance.safeguarding.moderation import state_after_assessment
+from appliance.safeguarding.severity import Category, Severity
+from appliance.store import captures, events
+from appliance.store.audit import append_audit
+from appliance.store.connection import transaction
+from appliance.workflow.escalate import raise_escalations
+
+LEASE = timedelta(minutes=2)
+"""How long a worker may hold an event before it counts as lost."""
+
+MOST_TRIES = 3
+"""After so many failed tries an event goes to a person unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What came of one try. reading is None when there was no capture or it can't be read; problem says why.
+
+    scores are made from whatever text there is, so a broken image never hides what was typed.
+    """
+
+    reading: Reading | None
+    scores: CategoryScores
+    preview: bytes | None = None
+    problem: str | None = None
+
+
+def claim_next_event(db: Database, worker: str, now: datetime) -> events.StoredEvent | None:
+    """Take the oldest waiting event, with a lease. None when nothing waits."""
+    if db.conn.execute("SELECT 1 FROM event WHERE state = 'received' LIMIT 1").fetchone() is None:
+        return None
+    with transaction(db):
+        event_id = events.claim_event(db, worker, now + LEASE)
+    return events.get_event(db, event_id) if event_id else None
+
+
+def return_lapsed_events(db: Database, now: datetime) -> int:
+    """Put events of lost workers back; those tried MOST_TRIES times go to a person. Returns how many."""
+    lapsed = events.select_lapsed(db, now)
+    for event_id, _ in lapsed:
+        give_back_event(db, event_id, "the worker that held it stopped", now)
+    return len(lapsed)
+
+
+def give_back_event(db: Database, event_id: str, problem: str, now: datetime) -> EventState:
+    """End a failed try: back to RECEIVED, or UNREADABLE after MOST_TRIES. Returns the new state."""
+    with transaction(db):
+        event = events.get_event(db, event_id)
+        if event is None or event.state is not EventState.ASSESSING:
+            return event.state if event else EventState.RECEIVED
+        if event.attempts < MOST_TRIES:
+            events.set_event_state(db, event_id, EventState.RECEIVED, problem)
+            return EventState.RECEIVED
+        events.set_event_state(db, event_id, EventState.UNREADABLE, problem)
+        detail: Detail = {"tries": event.attempts, "problem": problem}
+        append_audit(db, AuditEntry(SYSTEM, "event:unreadable", f"event:{event_id}", event.academy_id, now, detail))
+        return EventState.UNREADABLE
+
+
+def assess_event(
+    db: Database, event_id: str, assessment: Assessment, now: datetime, new_id: Callable[[], str]
+) -> EventState:
+    """Store the machine's view and move the event on; level 5 tells the DSLs at once. Returns the new state."""
+    scores = assessment.scores
+    with transaction(db):
+        event = events.get_event(db, event_id)
+        if event is None or event.state is not EventState.ASSESSING:
+            # its lease ran out and another worker was quicker: that worker's view stands
+            return event.state if event else EventState.RECEIVED
+        state = state_after_assessment(scores.category, scores.level, event.rule_category)
+        if assessment.problem is not None:
+            # a screen nobody could read is never set aside by the machine
+            state = EventState.UNREADABLE if scores.category is Category.NONE else EventState.AWAITING_MODERATION
+        if not may_follow(event.state, state):
+            raise ValueError(f"an event can't go from {event.state} to {state}")
+        level = scores.level if assessment.problem is None else max(scores.level, Severity.LOW)
+        if assessment.reading is not None:
+            events.insert_reading(db, new_id(), event_id, event.academy_id, assessment.reading)
+        if assessment.preview is not None:
+            captures.set_preview(db, event_id, assessment.preview)
+        events.insert_scores(db, new_id(), event_id, event.academy_id, scores, now)
+        owed = owed_at(level, event.received_at)
+        events.set_assessment(db, event_id, state, scores.category, level, owed, now, assessment.problem)
+        detail: Detail = {"state": state, "category": scores.category, "level": int(level), "model": scores.model}
+        append_audit(db, AuditEntry(SYSTEM, "event:assessed", f"event:{event_id}", event.academy_id, now, detail))
+        if level >= TOLD_BEFORE_MODERATION:
+            raise_escalations(db, event_id, event.academy_id, level, now, new_id)
+    return state
