@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import Box, make_box
+from tests.whole_box import WholeBox, start_box
 
 
 @pytest.fixture
@@ -14,3 +15,11 @@ def box(tmp_path: Path) -> Iterator[Box]:
     made = make_box(tmp_path / "box")
     yield made
     made.db.close()
+
+
+@pytest.fixture(scope="session")
+def whole_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeBox]:
+    """A demo box that runs for all the tests that look at it."""
+    running = start_box(tmp_path_factory.mktemp("whole") / "box")
+    yield running
+    assert running.stop() == 0

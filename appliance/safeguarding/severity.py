@@ -86,4 +86,5 @@ CATEGORIES: dict[Category, CategoryInfo] = {
 def category_label(category: Category) -> str:
     """The words a person sees: the field's heading first, ours after it ("Vulnerable Person: Abuse or neglect")."""
     info = CATEGORIES[category]
-    return info.title if info.profile in ("None", info.title) else f"{info.profile}: {info.title}"
+    said_already = info.title.startswith(info.profile) or category is Category.NONE
+    return info.title if said_already else f"{info.profile}: {info.title}"

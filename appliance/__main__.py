@@ -1,0 +1,187 @@
+"""The one command line of the box: ``appliance VERB``. Each verb says in its help what it does and when to use it."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance import __version__
+from appliance.config import Config, SettingsError, load_config
+from appliance.log import start_log
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb. Returns the exit code: 0 done, 1 something was found wrong, 2 it could not be done."""
+    options = _parser().parse_args(arguments)
+    verb: Callable[[argparse.Namespace], int] = options.verb
+    try:
+        return verb(options)
+    except BrokenPipeError:
+        # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if line := _plain(error):
+            print(f"appliance: {line}", file=sys.stderr)
+            return 2
+        raise
+
+
+def _plain(error: Exception) -> str | None:
+    """One clear line for an error a technician can act on; None for one that is a fault of the program."""
+    from appliance.start import StartError
+    from appliance.store.connection import StoreError
+
+    if isinstance(error, SettingsError | StoreError | StartError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="appliance",
+        description="The Trustkeep box. Its settings are in trustkeep.toml in its home folder (docs/settings.md).",
+    )
+    parser.add_argument("--version", action="version", version=f"trustkeep {__version__}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    def add(name: str, verb: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+        sub.set_defaults(verb=verb)
+        return sub
+
+    add("run", _run, "start the whole box and keep it running until Ctrl-C: broker, ingest, workers, portal")
+    add("ingest", _ingest, "take in what devices report (one of the programs that run starts)")
+    worker = add("worker", _worker, "read and score events, tell DSLs, keep the search index (started by run)")
+    worker.add_argument("--number", type=int, default=0, help="which worker this is, from 0")
+    add("web", _web, "serve the portal on a local socket behind the TLS front (started by run)")
+    add("migrate", _migrate, "bring the database's schema up to this version; safe to repeat")
+    add("reindex", _reindex, "make the search index anew from the database; nothing is lost by it")
+    read = add("read", _read, "read the text of screenshots; needs no running box")
+    read.add_argument("images", nargs="+", metavar="IMAGE", help="a WebP, PNG or JPEG file")
+    read.add_argument("--json", action="store_true", help="one JSON object a line, with words, boxes and confidence")
+    read.add_argument("--languages", default="eng", help="Tesseract's names joined by +, such as eng+cym")
+    score = add("score", _score, "score texts from standard input; needs no running box")
+    score.add_argument("--jsonl", action="store_true", required=True, help='lines of {"id", "text"} in, scores out')
+    verify = add("verify-audit", _verify_audit, "check that the audit trail is whole, and name the first broken entry")
+    verify.add_argument("--anchor", action="store_true", help="print the head hash, to be kept elsewhere")
+    enrol = add("enrol", _enrol, "enrol a device: sign its certificate request")
+    enrol.add_argument("device_id", help="the device's id, as in its request")
+    enrol.add_argument("--academy", required=True, help="the id of the academy it belongs to")
+    enrol.add_argument("--request", type=Path, required=True, help="the request the device made (PEM)")
+    enrol.add_argument("--out", type=Path, required=True, help="where to write its certificate")
+    enrol.add_argument("--place", default="", help="where the device is kept")
+    return parser
+
+
+def _stop_on_signal() -> threading.Event:
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    return stop
+
+
+def _run(_options: argparse.Namespace) -> int:
+    from appliance.start import run_box
+
+    return run_box(load_config(), [], lambda: None)
+
+
+def _ingest(_options: argparse.Namespace) -> int:
+    from appliance.broker.subscriber import run_ingest
+
+    run_ingest(load_config(), _stop_on_signal(), start_log("ingest"))
+    return 0
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from appliance.worker import run_worker
+
+    run_worker(load_config(), options.number, _stop_on_signal(), start_log("worker"))
+    return 0
+
+
+def _web(_options: argparse.Namespace) -> int:
+    from appliance.web.serve import serve
+
+    serve(load_config(), start_log("portal"))
+    return 0
+
+
+def _migrate(_options: argparse.Namespace) -> int:
+    from appliance.start import prepare
+
+    done = prepare(load_config())
+    print("\n".join(f"applied {name}" for name in done) or "The database is up to date.")
+    return 0
+
+
+def _reindex(_options: argparse.Namespace) -> int:
+    from appliance.worker import reindex
+
+    reindex(load_config(), start_log("reindex"))
+    return 0
+
+
+def _read(options: argparse.Namespace) -> int:
+    from appliance.ocr import Reader
+    from appliance.ocr.command import read_files
+
+    reader = Reader(tuple(options.languages.split("+")))
+    return read_files([Path(image) for image in options.images], reader, sys.stdout, as_json=options.json)
+
+
+def _score(_options: argparse.Namespace) -> int:
+    from appliance.scoring.command import score_lines
+    from appliance.scoring.scorer import Scorer
+
+    return score_lines(sys.stdin, Scorer(), sys.stdout)
+
+
+def _verify_audit(options: argparse.Namespace) -> int:
+    from appliance.store.audit import check_chain, get_head
+    from appliance.store.connection import open_system
+    from appliance.store.migrations import require_current
+
+    config = load_config()
+    _require_database(config)
+    db = open_system(config.database)
+    require_current(db)
+    seq, digest = get_head(db)
+    if options.anchor:
+        print(json.dumps({"entries": seq, "head": digest}))
+    if fault := check_chain(db):
+        print(f"The audit trail is broken: {fault.reason}.")
+        return 1
+    print(f"The audit trail is whole: {seq} entries.", file=sys.stderr if options.anchor else sys.stdout)
+    return 0
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    from appliance.start import enrol_from_request
+
+    config = load_config()
+    _require_database(config)
+    enrol_from_request(config, options.device_id, options.academy, options.request, options.out, options.place)
+    print(f"{options.device_id} is enrolled; its certificate is in {options.out}")
+    return 0
+
+
+def _require_database(config: Config) -> None:
+    from appliance.store.connection import StoreError
+
+    if not config.database.exists():
+        raise StoreError(f"There is no database in {config.data}. Start the box once, or set TRUSTKEEP_HOME.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

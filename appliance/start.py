@@ -1,0 +1,156 @@
+"""Bringing the box up on one machine: the checks before, what must exist, and the programs."""
+
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from appliance.broker import certificates, mosquitto
+from appliance.config import Config
+from appliance.front import write_front_configuration
+from appliance.log import start_log
+from appliance.store.connection import open_system
+from appliance.store.devices import select_revoked_device_ids
+from appliance.store.migrations import migrate
+from appliance.supervisor import Program, Supervisor
+from appliance.workflow.enrol import enrol_device
+
+_DISK_NEEDED = 200_000_000
+"""Bytes that must be free before the box starts: some two thousand captures."""
+
+
+class StartError(Exception):
+    """The box can't start. The message is one line that says what to do."""
+
+
+def prepare(config: Config) -> list[str]:
+    """Make the folders, keys and database the box needs. Safe to repeat. Returns the migrations applied.
+
+    Raises StartError when the folder can't be written to or the disk is full.
+    """
+    _check_home(config)
+    os.umask(0o077)
+    for folder in (config.data, config.keys, config.run, config.captures, config.index):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    certificates.make_keys(config, datetime.now(UTC))
+    db = open_system(config.database)
+    try:
+        return migrate(db)
+    finally:
+        db.close()
+
+
+def _check_home(config: Config) -> None:
+    try:
+        config.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = config.home / f".probe-{secrets.token_hex(4)}"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except PermissionError:
+        raise StartError(
+            f"No right to write in {config.home}. Give this user the right, or name another folder in TRUSTKEEP_HOME."
+        ) from None
+    except OSError as error:
+        raise StartError(f"Can't write in {config.home}: {error.strerror}. Free some space and start again.") from None
+    free = shutil.disk_usage(config.home).free
+    if free < _DISK_NEEDED:
+        raise StartError(
+            f"The disk of {config.home} is full: {free // 1_000_000} MB are free and {_DISK_NEEDED // 1_000_000} MB"
+            " are needed. Free some space and start again."
+        )
+
+
+def check_ports(config: Config) -> None:
+    """Raise StartError when another program holds one of the box's ports."""
+    for port, name in ((config.portal_port, "portal_port"), (config.broker_port, "broker_port")):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))  # noqa: S104 the box serves the whole school network
+            except PermissionError:
+                raise StartError(f"Port {port} needs root. Set TRUSTKEEP_{name.upper()} to one above 1023.") from None
+            except OSError:
+                raise StartError(
+                    f"Port {port} is taken by another program. Stop that one (is the box already running? make stop),"
+                    f" or set TRUSTKEEP_{name.upper()} to another port."
+                ) from None
+
+
+def run_box(config: Config, more: Sequence[Program], ready: Callable[[], None]) -> int:
+    """Run the box, and more programs beside it, until Ctrl-C. ready: called once the portal answers."""
+    for program in ("mosquitto", "nginx"):
+        _find(program)
+    check_ports(config)
+    prepare(config)
+    say = start_log("box")
+    db = open_system(config.database)
+    mosquitto.write_configuration(config, select_revoked_device_ids(db))
+    db.close()
+    front = write_front_configuration(config, as_root=os.geteuid() == 0)
+    ours = [sys.executable, "-m", "appliance"]
+    here = {"TRUSTKEEP_HOME": str(config.home)}
+    programs = [
+        Program("mosquitto", [_find("mosquitto"), "-c", str(config.run / "mosquitto.conf")], quiet=True),
+        Program("ingest", [*ours, "ingest"], here),
+        *(Program(f"worker {n}", [*ours, "worker", "--number", str(n)], here) for n in range(config.workers)),
+        Program("portal", [*ours, "web"], here),
+        Program("front", [_find("nginx"), "-e", "stderr", "-c", str(front)]),
+        *more,
+    ]
+    supervisor = Supervisor(programs, say)
+    pid_file = config.run / "box.pid"
+    pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        supervisor.run(lambda: _when_portal_answers(config, ready))
+    finally:
+        pid_file.unlink(missing_ok=True)
+    say("stopped; nothing is lost")
+    return 0
+
+
+def _find(program: str) -> str:
+    # Debian keeps both in sbin, which is not on an ordinary user's path
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
+        raise StartError(f"{program} is not installed. Run: apt-get install {program}")
+    return path
+
+
+def _when_portal_answers(config: Config, ready: Callable[[], None]) -> None:
+    context = ssl.create_default_context(cafile=str(config.keys / "ca.crt"))
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(f"https://localhost:{config.portal_port}/healthz", context=context, timeout=2):
+                break
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    ready()
+
+
+def enrol_from_request(
+    config: Config, device_id: str, academy_id: str, request: Path, certificate: Path, place: str
+) -> None:
+    """Sign a device's request and write its certificate. Raises ValueError when the request is not acceptable."""
+    now = datetime.now(UTC)
+    db = open_system(config.database)
+    try:
+        pem = enrol_device(
+            db,
+            device_id,
+            academy_id,
+            place,
+            request.read_bytes(),
+            lambda csr: certificates.sign_request(config, csr, device_id, now),
+            now,
+        )
+    finally:
+        db.close()
+    certificate.write_bytes(pem)
