@@ -1,7 +1,7 @@
 """The messages between a device and the box: the wire contract, and the only place that builds or reads them.
 
 Event     MQTT 5 PUBLISH to ``tk/v1/event/<device_id>``, QoS 1, user property ``message-id`` = the message id.
-          Payload: HPKE (see `agent.sealing`), info ``trustkeep event v1``, associated data = the message id in ASCII,
+          Payload: HPKE (see `agent.sealing`), info ``trustkeep event v1``, a space and the message id in ASCII,
           to the box's X25519 public key. Plaintext: 4 bytes big-endian header length, the header as UTF-8 JSON, the
           image's bytes (none where ``image`` is null).
           Header: {"version": 1, "message_id": UUIDv7, "device_id", "sequence": from 1 in each queue_epoch,

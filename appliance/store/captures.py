@@ -38,6 +38,7 @@ class CaptureVault:
         path = self._path(sha256)
         if path.exists():
             return
+        is_new = not path.parent.exists()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = _MAGIC + nonce + self._cipher.encrypt(nonce, image, sha256.encode())
@@ -53,7 +54,8 @@ class CaptureVault:
                 waiting.unlink()
             raise
         _sync_folder(path.parent)
-        _sync_folder(self._folder)
+        if is_new:
+            _sync_folder(self._folder)
 
     def open(self, sha256: str) -> bytes:
         """The image bytes. Raises CaptureDamagedError."""

@@ -139,10 +139,12 @@ def transaction(db: Database) -> Iterator[None]:
         db.conn.execute("BEGIN IMMEDIATE")
         try:
             yield
+            db.conn.execute("COMMIT")
         except BaseException:
-            db.conn.execute("ROLLBACK")
+            # SQLite has rolled back by itself after some errors (a full disk), and a failed commit leaves it open
+            if db.conn.in_transaction:
+                db.conn.execute("ROLLBACK")
             raise
-        db.conn.execute("COMMIT")
 
 
 @contextlib.contextmanager

@@ -43,8 +43,8 @@ def insert_device(
     """Enrol a device; enrolling it again gives it its new certificate's serial number."""
     db.conn.execute(
         "INSERT INTO device (id, academy_id, name, place, enrolled_at, certificate_serial) VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (id) DO UPDATE SET certificate_serial = excluded.certificate_serial,"
-        " enrolled_at = excluded.enrolled_at, revoked_at = NULL",
+        " ON CONFLICT (id) DO UPDATE SET certificate_serial = excluded.certificate_serial, name = excluded.name,"
+        " place = excluded.place, enrolled_at = excluded.enrolled_at, revoked_at = NULL",
         [device_id, academy_id, name, place, to_text(now), serial],
     )
 
@@ -147,6 +147,12 @@ def select_rejected_messages(db: Database, limit: int = 50) -> list[RejectedMess
 def select_revoked_device_ids(db: Database) -> list[str]:
     """Devices that may not speak to the box any more."""
     return [row[0] for row in db.conn.execute("SELECT id FROM scoped_device WHERE revoked_at IS NOT NULL ORDER BY id")]
+
+
+def get_device_serial(db: Database, device_id: str) -> str | None:
+    """The serial number (hex) of the certificate a device was last given."""
+    row = db.conn.execute("SELECT certificate_serial FROM scoped_device WHERE id = ?", [device_id]).fetchone()
+    return str(row[0]) if row and row[0] is not None else None
 
 
 def set_device_revoked(db: Database, device_id: str, now: datetime) -> None:

@@ -105,10 +105,14 @@ class Origin:
     owed_at: datetime
 
 
+def is_known(db: Database, message_id: str) -> bool:
+    """Whether an event with this message id was kept before."""
+    return db.conn.execute("SELECT 1 FROM scoped_event WHERE message_id = ?", [message_id]).fetchone() is not None
+
+
 def insert_event(db: Database, event: Event, origin: Origin, received_at: datetime) -> bool:
     """Keep an event as RECEIVED. False when its message id is already there: receiving twice is harmless."""
-    known = db.conn.execute("SELECT 1 FROM scoped_event WHERE message_id = ?", [event.message_id]).fetchone()
-    if known:
+    if is_known(db, event.message_id):
         return False
     db.conn.execute(
         "INSERT INTO event (id, message_id, device_id, academy_id, pupil_id, account, queue_epoch, sequence,"

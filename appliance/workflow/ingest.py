@@ -52,6 +52,8 @@ def ingest_event(
     academy_id = devices.get_device_academy(db, event.device_id)
     if academy_id is None:
         raise UnknownDeviceError(f"device {event.device_id} is not enrolled")
+    if events.is_known(db, event.message_id):
+        return Receipt.DUPLICATE
     if report.capture is not None:
         vault.save(report.capture.sha256, report.image)
     event_id = new_id()

@@ -89,12 +89,11 @@ def open_sealed(key: X25519PrivateKey, message_id: str, sealed: bytes) -> bytes:
     shared = key.exchange(X25519PublicKey.from_public_bytes(encapsulated))
     both = encapsulated + key.public_key().public_bytes_raw()
     secret = _expand(_extract(b"", b"eae_prk", shared, kem), b"shared_secret", both, 32, kem)
-    context = (
-        b"\0" + _extract(b"", b"psk_id_hash", b"", suite) + _extract(b"", b"info_hash", b"trustkeep event v1", suite)
-    )
+    info = _extract(b"", b"info_hash", b"trustkeep event v1 " + message_id.encode(), suite)
+    context = b"\0" + _extract(b"", b"psk_id_hash", b"", suite) + info
     schedule = _extract(secret, b"secret", b"", suite)
     nonce = _expand(schedule, b"base_nonce", context, 12, suite)
-    return AESGCM(_expand(schedule, b"key", context, 32, suite)).decrypt(nonce, ciphertext, message_id.encode())
+    return AESGCM(_expand(schedule, b"key", context, 32, suite)).decrypt(nonce, ciphertext, None)
 
 
 @dataclass(frozen=True)
