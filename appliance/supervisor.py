@@ -4,6 +4,7 @@ On the shipped box systemd does this; here it is what ``appliance run`` needs on
 """
 
 import collections
+import contextlib
 import os
 import signal
 import subprocess
@@ -104,6 +105,9 @@ class Supervisor:
         reader = threading.Thread(target=self._pass_on, args=[process.stdout, kept], daemon=True)
         reader.start()
         code = process.wait()
+        # a killed nginx leaves workers behind that hold its port and its pipe
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         reader.join(timeout=1)
         if kept and not self._stopping.is_set():
             self._show(b"".join(kept))

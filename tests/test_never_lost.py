@@ -144,18 +144,28 @@ def test_no_event_is_lost_whatever_is_killed(site: Site, devices: list[Device], 
         site.started.append(Program(*publishers))
         return site.started[-1]
 
+    def start_worker() -> Program:
+        home = {"TRUSTKEEP_HOME": str(site.config.home)}
+        site.started.append(Program(sys.executable, "-m", "appliance", "worker", **home))
+        return site.started[-1]
+
     starters: dict[str, Callable[[], Program]] = {
         "mosquitto": site.start_mosquitto,
         "ingest": lambda: site.start_ingest(wait=False),
         "devices": start_publishers,
+        "worker": start_worker,
     }
     running = {name: start() for name, start in starters.items()}
     victims = kill_in_turn(site, starters, running, chance)
-    assert len(victims) == 9
+    assert len(victims) == 12
     wait_until(lambda: all(not one.outbox.figures().queue_depth for one in devices), "every outbox empty", DEADLINE)
     assert running["ingest"].stop() == 0
-
     db = site.box.db
+    unfinished = "SELECT count(*) FROM event WHERE state IN ('received', 'assessing')"
+    wait_until(lambda: db.conn.execute(unfinished).fetchone() == (0,), "every event assessed", DEADLINE)
+    assert running["worker"].stop() == 0
+    assert site.count("score") == EVENTS
+
     rows = db.conn.execute("SELECT message_id, sha256 FROM event e LEFT JOIN capture c ON c.event_id = e.id").fetchall()
     assert len(rows) == EVENTS
     assert {message_id: sha256 or "" for message_id, sha256 in rows} == kept

@@ -16,6 +16,14 @@ _NONCE_BYTES = 12
 KEY_BYTES = 32
 
 
+def read_key(path: Path) -> bytes:
+    """The key that opens captures. Raises ValueError when the file does not hold one, OSError when it isn't there."""
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path.parent.name}/{path.name} must hold {KEY_BYTES} bytes, not {len(key)}")
+    return key
+
+
 class CaptureDamagedError(Exception):
     """The sealed file is missing, or does not open with this key: it was changed, or belongs to another box."""
 

@@ -177,6 +177,12 @@ def select_lapsed(db: Database, now: datetime) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
+def select_held(db: Database, worker: str) -> list[str]:
+    """Events that a worker has claimed and not finished."""
+    rows = db.conn.execute("SELECT id FROM event WHERE state = 'assessing' AND worker = ?", [worker])
+    return [row[0] for row in rows]
+
+
 def set_event_state(db: Database, event_id: str, state: EventState, reason: str | None = None) -> None:
     """Change the state alone. The caller has checked EVENT_TRANSITIONS. The search index takes note."""
     db.conn.execute(

@@ -1,7 +1,7 @@
 """Making the portal."""
 
-from collections.abc import Callable
 import re
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from appliance.config import Config
 from appliance.safeguarding.access import NotAllowedError, Permission
 from appliance.safeguarding.severity import CATEGORIES, LEVEL_CRITERIA, Category, Severity, category_label
 from appliance.store import alerts, events
-from appliance.store.captures import KEY_BYTES, CaptureVault
+from appliance.store.captures import CaptureVault, read_key
 from appliance.store.connection import open_as
 from appliance.store.migrations import require_current
 from appliance.web import (
@@ -85,7 +85,7 @@ def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -
         MAX_CONTENT_LENGTH=1_000_000,
         TRUSTED_HOSTS=[config.host_name, "localhost", "127.0.0.1"],
     )
-    app.extensions["vault"] = CaptureVault(config.captures, read_capture_key(config))
+    app.extensions["vault"] = CaptureVault(config.captures, read_key(config.keys / "capture.key"))
     with_nobody = open_as(config.database, None)
     require_current(with_nobody)
     with_nobody.close()
@@ -100,14 +100,6 @@ def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -
     _add_errors(app)
     _add_words(app, ZoneInfo(config.time_zone))
     return app
-
-
-def read_capture_key(config: Config) -> bytes:
-    """The key that opens captures. Raises ValueError when it is not a key."""
-    key = (config.keys / "capture.key").read_bytes()
-    if len(key) != KEY_BYTES:
-        raise ValueError(f"{config.keys / 'capture.key'} does not hold a key of {KEY_BYTES} bytes")
-    return key
 
 
 def _harden(response: Response) -> Response:

@@ -53,6 +53,17 @@ def return_lapsed_events(db: Database, now: datetime) -> int:
     return len(lapsed)
 
 
+def return_events_of(db: Database, worker: str, now: datetime) -> int:
+    """Put back what a worker of this name still holds. For a worker that starts: it was killed and holds nothing.
+
+    Returns how many, so that a killed worker's events wait for no lease.
+    """
+    held = events.select_held(db, worker)
+    for event_id in held:
+        give_back_event(db, event_id, "the worker that held it stopped", now)
+    return len(held)
+
+
 def give_back_event(db: Database, event_id: str, problem: str, now: datetime) -> EventState:
     """End a failed try: back to RECEIVED, or UNREADABLE after MOST_TRIES. Returns the new state."""
     with transaction(db):
