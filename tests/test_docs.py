@@ -61,7 +61,7 @@ def test_every_verb_of_the_command_line_is_in_the_readme_and_has_help() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "appliance", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    verbs = re.findall(r"^    ([a-z-]+)  ", shown.stdout, re.MULTILINE)
+    verbs = re.findall(r"^    ([a-z-]+)\s", shown.stdout, re.MULTILINE)
     assert {"run", "read", "score", "verify-audit"} <= set(verbs)
     assert [verb for verb in verbs if f"`{verb}`" not in README] == []
 
