@@ -15,9 +15,9 @@ from appliance.start import StartError, check_ports, prepare
 from tests.whole_box import ROOT, WholeBox, start_box, wait_for
 
 
-def run_demo(home: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run_demo(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "demo"],
+        [sys.executable, "-m", "demo", *arguments],
         cwd=ROOT,
         env={**os.environ, "TRUSTKEEP_HOME": str(home), **environment},
         capture_output=True,
@@ -120,8 +120,12 @@ def test_killed_programs_come_back_and_a_second_start_keeps_everything(own_box: 
         assert set(accounts) == {"Trust safeguarding lead", "Designated Safeguarding Lead", "Moderator", "Technician"}
         assert all(password in again.said() for _, password in accounts.values())
         print(f"second start: {took:.1f} s")
+        refused = run_demo(own_box.home, "clean", "--yes")
+        assert refused.returncode == 1 and "make stop" in refused.stderr
+        assert "nothing is lost" in run_demo(own_box.home, "stop").stdout
+        assert again.process.wait(timeout=40) == 0
     finally:
-        assert again.stop() == 0
+        again.stop()
 
 
 def environment_of(pid: int) -> str:
@@ -141,3 +145,10 @@ def test_nothing_is_left_running_or_readable_by_others_after_a_stop(own_box: Who
         assert (own_box.home / folder).stat().st_mode & 0o077 == 0
     for key in ("ca.key", "box.key", "capture.key", "session.key", "server.key"):
         assert (own_box.home / "keys" / key).stat().st_mode & 0o077 == 0
+
+
+def test_what_is_cleaned_is_gone_and_cleaning_again_says_so(own_box: WholeBox) -> None:
+    assert run_demo(own_box.home, "clean", "--yes").stdout.strip() == "Deleted."
+    assert not own_box.home.exists()
+    assert "There is nothing in" in run_demo(own_box.home, "clean", "--yes").stdout
+    assert run_demo(own_box.home, "stop").stdout.strip() == "No box is running here."

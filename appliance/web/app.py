@@ -141,6 +141,8 @@ def _add_errors(app: Flask) -> None:
 
     @app.errorhandler(500)
     def broken(_error: Exception) -> tuple[str, int]:
+        # what broke may be the database, which the header's counts would ask again
+        g.without_counts = True
         return render_template("error.html", title="Something went wrong on the box", code=500), 500
 
 
@@ -204,6 +206,8 @@ def _add_words(app: Flask, zone: ZoneInfo) -> None:
 def _header() -> dict[str, int]:
     """The counts beside the links of the header, each only for those who may follow the link."""
     counts: dict[str, int] = {}
+    if g.get("without_counts"):
+        return counts
     if gate.holds(Permission.EVENT_MODERATE):
         counts["queue"] = events.count_queue(gate.db())
         counts["alerts"] = len(alerts.select_open_for(gate.db(), gate.actor().staff_id))
