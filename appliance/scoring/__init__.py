@@ -1,0 +1,1 @@
+"""The door to the scoring model: text in, a score for every category out, with reasons."""
