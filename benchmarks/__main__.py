@@ -33,9 +33,13 @@ class Row:
 def _table(rows: list[Row]) -> str:
     lines = ["| what | figure | beside | its figure | ratio |", "|---|---:|---|---:|---:|"]
     for row in rows:
-        figure, peer = f"{row.value:,.3g} {row.unit}", f"{row.peer_value:,.3g} {row.unit}"
+        figure, peer = (f"{_round(value)} {row.unit}" for value in (row.value, row.peer_value))
         lines.append(f"| {row.name} | {figure} | {row.peer} | {peer} | {row.ratio:.2f} |")
     return "\n".join(lines)
+
+
+def _round(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def main(names: list[str]) -> int:
@@ -51,8 +55,8 @@ def main(names: list[str]) -> int:
     print(table)
     if not names:
         head = (
-            "# Measured\n\nWritten by `make bench`. Compare ratios, not absolutes: each peer ran in the same run, on the"
-            f" same machine.\n\n{datetime.now(UTC):%d %B %Y}; {os.cpu_count()} cores, {platform.machine()},"
+            "# Measured\n\nWritten by `make bench`. Compare ratios, not absolutes: each peer ran in the same run, on"
+            f" the same machine.\n\n{datetime.now(UTC):%d %B %Y}; {os.cpu_count()} cores, {platform.machine()},"
             f" Python {platform.python_version()}.\n\n"
         )
         (FOLDER / "results.md").write_text(head + table + "\n", encoding="utf-8")
