@@ -2,7 +2,7 @@
 
 PACKAGES_BOX = python3-venv mosquitto nginx-light tesseract-ocr-eng tesseract-ocr-cym ca-certificates
 PACKAGES_TEST = $(PACKAGES_BOX) chromium fonts-dejavu-core fonts-liberation fonts-open-sans fonts-lato fonts-roboto \
-	fonts-noto-core fonts-noto-color-emoji
+	fonts-noto-core fonts-noto-color-emoji slapd ldap-utils
 PYTHON = $(shell for p in python3 /usr/bin/python3; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -10,13 +10,16 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 export TRUSTKEEP_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean-data test check bench packages-box packages-test lock model
+.PHONY: help run code stop clean-data test check bench packages-box packages-test lock model
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: packages-box .venv/demo.stamp ## Bring up the whole box with a demo trust; Ctrl-C stops it
 	@exec .venv/bin/python -m demo
+
+code: ## Print the codes of the demo accounts' second factors
+	@.venv/bin/python -m demo code
 
 stop: ## Stop a box that `make run` started elsewhere
 	@.venv/bin/python -m demo stop

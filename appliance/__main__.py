@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance import __version__
@@ -80,6 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--request", type=Path, required=True, help="the request the device made (PEM)")
     enrol.add_argument("--out", type=Path, required=True, help="where to write its certificate")
     enrol.add_argument("--place", default="", help="where the device is kept")
+    link = add("setup-link", _setup_link, "print the link by which a trust's first lead makes their account")
+    link.add_argument("--trust", metavar="ID", help="which trust, where the box holds several")
+    link.add_argument("--for", dest="email", metavar="EMAIL", help="a new link for one person who is locked out")
+    directory = add("directory", _directory, "the trust's own directory, by which people may sign in: try it, or untie")
+    directory.add_argument("what", choices=["check", "unlink"], help="try whether it answers; or untie a person")
+    directory.add_argument("email", nargs="?", help="with unlink: the person's e-mail address in the portal")
+    gias = add("import-gias", _import_gias, "add a trust's academies from a GIAS download, or bring them up to date")
+    gias.add_argument("file", type=Path, metavar="FILE", help="edubasealldata….csv")
+    gias.add_argument("--trust", required=True, metavar="CODE", help="the trust's code in the file: Trusts (code)")
+    gias.add_argument("--into", metavar="ID", help="a trust that is on the box already, where it has no code yet")
+    gias.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
     return parser
 
 
@@ -91,9 +103,28 @@ def _stop_on_signal() -> threading.Event:
 
 
 def _run(_options: argparse.Namespace) -> int:
-    from appliance.start import run_box
+    from appliance.start import run_box, say_setup_link
 
-    return run_box(load_config(), [], lambda: None)
+    config = load_config()
+    return run_box(config, [], lambda: say_setup_link(config))
+
+
+def _setup_link(options: argparse.Namespace) -> int:
+    from appliance.start import make_invitation_link, make_setup_link
+
+    config = load_config()
+    _require_database(config)
+    link = make_invitation_link(config, options.email) if options.email else make_setup_link(config, options.trust)
+    if link is None:
+        why = (
+            f"there is nobody with the address {options.email!r}"
+            if options.email
+            else "it has a safeguarding lead already"
+        )
+        print(f"appliance: {why}. Invite others in the portal; --for EMAIL lets one in anew.", file=sys.stderr)
+        return 1
+    print(link)
+    return 0
 
 
 def _ingest(_options: argparse.Namespace) -> int:
@@ -174,6 +205,25 @@ def _enrol(options: argparse.Namespace) -> int:
     enrol_from_request(config, options.device_id, options.academy, options.request, options.out, options.place)
     print(f"{options.device_id} is enrolled; its certificate is in {options.out}")
     return 0
+
+
+def _directory(options: argparse.Namespace) -> int:
+    from appliance.directory.command import check_directories
+    from appliance.untie import untie
+
+    config = load_config()
+    if options.what == "check":
+        return check_directories(config, datetime.now(UTC), print)
+    _require_database(config)
+    return untie(config, options.email or "", datetime.now(UTC), print)
+
+
+def _import_gias(options: argparse.Namespace) -> int:
+    from appliance.gias import import_gias
+
+    config = load_config()
+    _require_database(config)
+    return import_gias(config, options.file, options.trust, options.into, options.dry_run, datetime.now(UTC), print)
 
 
 def _require_database(config: Config) -> None:

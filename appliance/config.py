@@ -31,6 +31,12 @@ class Config:
     ocr_languages: tuple[str, ...] = ("eng",)
     time_zone: str = "Europe/London"
     workers: int = 2
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_second_factor: str = ""
+    ldap_url: str = ""
+    ldap_base: str = ""
+    ldap_bind_as: str = ""
 
     @property
     def data(self) -> Path:

@@ -36,6 +36,15 @@ http {{
             proxy_set_header X-Forwarded-Proto https;
             proxy_read_timeout 60s;
         }}
+        location = /academies/import {{
+            # the one page that takes a large file: all of England's schools
+            client_max_body_size 150m;
+            proxy_pass http://unix:{run}/portal.sock;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto https;
+            proxy_read_timeout 60s;
+        }}
         error_page 502 504 @starting;
         location @starting {{
             default_type text/html;

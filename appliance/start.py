@@ -20,8 +20,10 @@ from appliance.log import start_log
 from appliance.store.connection import open_system
 from appliance.store.devices import select_revoked_device_ids
 from appliance.store.migrations import migrate
+from appliance.store.people import count_staff, get_password_hash, select_trusts
 from appliance.supervisor import Program, Supervisor
 from appliance.workflow.enrol import enrol_device
+from appliance.workflow.invite import InvitationError, invite_by_system, invite_first_lead
 
 _DISK_NEEDED = 200_000_000
 """Bytes that must be free before the box starts: some two thousand captures."""
@@ -82,6 +84,50 @@ def check_ports(config: Config) -> None:
                     f"Port {port} is taken by another program. Stop that one (is the box already running? make stop),"
                     f" or set TRUSTKEEP_{name.upper()} to another port."
                 ) from None
+
+
+def make_setup_link(config: Config, trust_id: str | None = None) -> str | None:
+    """The link by which a trust's first lead makes their account, an earlier one being withdrawn; None when it has one.
+
+    Raises StartError where the box holds several trusts and none of them is named.
+    """
+    db = open_system(config.database)
+    try:
+        token = invite_first_lead(db, datetime.now(UTC), trust_id)
+    except InvitationError:
+        known = "; ".join(f"{one_id} ({name})" for one_id, name in select_trusts(db))
+        raise StartError(f"Name one of this box's trusts with --trust: {known}.") from None
+    finally:
+        db.close()
+    return f"{config.portal_url}/set-up/{token}" if token else None
+
+
+def make_invitation_link(config: Config, email: str) -> str | None:
+    """A link by which a person sets password and second factor anew, for when nobody in the portal can make one; None
+    when there is no such account, or it is disabled."""
+    db = open_system(config.database)
+    try:
+        found = get_password_hash(db, email)
+        token = invite_by_system(db, found[0], datetime.now(UTC)) if found else None
+    finally:
+        db.close()
+    return f"{config.portal_url}/invitation/{token}" if token else None
+
+
+def say_setup_link(config: Config) -> None:
+    """Print the set-up link, on a box that has nobody yet; or how to make one, where it holds several trusts."""
+    try:
+        link = make_setup_link(config)
+    except StartError:
+        db = open_system(config.database)
+        nobody = not count_staff(db)
+        db.close()
+        if nobody:
+            print("\n  Nobody has an account yet. Make the link for a trust's lead: appliance setup-link --trust ID\n")
+        return
+    if link:
+        print("\n  Nobody has an account yet. The trust safeguarding lead makes the first one here, within three days")
+        print(f"  (appliance setup-link prints another link):\n\n  {link}\n", flush=True)
 
 
 def run_box(config: Config, more: Sequence[Program], ready: Callable[[], None]) -> int:

@@ -31,6 +31,7 @@ from appliance.store.alerts import StoredEscalation
 from appliance.store.captures import CaptureDamagedError, CaptureVault, get_capture, read_key
 from appliance.store.connection import open_system, transaction
 from appliance.store.migrations import require_current
+from appliance.telling import tell_noticed
 from appliance.workflow.assess import (
     Assessment,
     assess_event,
@@ -180,6 +181,7 @@ def _hold_duties(config: Config, stop: threading.Event, over: Callable[[], bool]
 
     def tell(db: Database) -> bool:
         tell_people(config, db, _now(), say)
+        tell_noticed(config, db, _now(), say)
         return False
 
     indexers: list[Indexer] = []

@@ -37,7 +37,7 @@ from agent.message import MESSAGE_ID_PROPERTY, Report, build_event_message, even
 from agent.sealing import load_box_key
 from appliance.broker import certificates, mosquitto
 from appliance.config import Config
-from appliance.store import people
+from appliance.store import academies, people
 from appliance.store.connection import open_system, transaction
 from appliance.store.migrations import migrate
 from appliance.workflow.enrol import enrol_device
@@ -103,8 +103,8 @@ def _make_bench(folder: Path) -> Bench:
     db = open_system(config.database)
     migrate(db)
     with transaction(db):
-        people.insert_trust(db, "trust", "Trust")
-        people.insert_academy(db, people.Academy("academy", "trust", "Academy", "Academy"))
+        academies.insert_trust(db, academies.Trust("trust", "Trust"))
+        academies.insert_academy(db, people.Academy("academy", "trust", "Academy", "Academy"))
     certificate = enrol_device(
         db,
         DEVICE,

@@ -5,13 +5,16 @@ import shutil
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 
 from appliance.config import Config, SettingsError, load_config
 from appliance.log import start_log
+from appliance.safeguarding.sign_in import CODE_SECONDS
 from appliance.start import StartError, check_ports, prepare, run_box
 from appliance.store.connection import StoreError
 from appliance.supervisor import Program
-from demo.seed import Account, enrol_devices, seed_trust
+from appliance.workflow.credentials import code_now
+from demo.seed import Account, enrol_devices, read_accounts, seed_trust
 
 MAILBOX_PORT = 8025
 PLAYED_AT = 3
@@ -40,9 +43,22 @@ def _welcome(config: Config, accounts: list[Account]) -> None:
         "",
     ]
     lines += [f"  {one.role:<30} {one.email:<38} {one.password}" for one in accounts]
+    lines += ["", "  Each is asked for a code too, as on a telephone. In another terminal:  make code"]
     lines += ["", "  Ctrl-C stops the box; nothing is lost. What happens is told below, a line each.", ""]
     start_log("box")
     print("\n".join(lines), flush=True)
+
+
+def show_codes(config: Config) -> int:
+    """Print the codes that the demo accounts' authenticator apps would show now, and how long they last."""
+    now, accounts = datetime.now(UTC), read_accounts(config)
+    if not accounts:
+        print("There is no demo trust here yet. Start it: make run", file=sys.stderr)
+        return 1
+    for one in accounts:
+        print(f"  {one.role:<30} {one.email:<38} {code_now(one.secret, now)}")
+    print(f"  They change in {CODE_SECONDS - int(now.timestamp()) % CODE_SECONDS} s; each counts once.")
+    return 0
 
 
 def stop(config: Config) -> int:
@@ -82,11 +98,13 @@ def clean(config: Config, sure: bool) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a verb: nothing (run), stop or clean. ``--speed N`` plays the devices' days N times as fast as recorded."""
+    """Run a verb: nothing (run), code, stop or clean. ``--speed N`` plays the devices' days so many times as fast."""
     try:
         # the demo's messages go to a mailbox of its own, whatever the machine has on port 25
         os.environ.setdefault("TRUSTKEEP_SMTP_PORT", str(MAILBOX_PORT))
         config = load_config()
+        if arguments[:1] == ["code"]:
+            return show_codes(config)
         if arguments[:1] == ["stop"]:
             return stop(config)
         if arguments[:1] == ["clean"]:

@@ -1,8 +1,9 @@
 """Putting the demo trust on a fresh box, and enrolling its devices. Safe to repeat."""
 
+import base64
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from sqlite_utils import Database
 from agent.enrolment import make_key_and_request
 from appliance.config import Config
 from appliance.safeguarding.access import ROLES, Grant
+from appliance.safeguarding.audit import SYSTEM, AuditEntry
 from appliance.safeguarding.severity import Category
-from appliance.start import enrol_from_request
-from appliance.store import devices, people
+from appliance.start import StartError, enrol_from_request
+from appliance.store import academies, devices, people
+from appliance.store.audit import append_audit
 from appliance.store.connection import open_system, transaction
+from appliance.store.credentials import Credential, SecretSeal, insert_credential
 from appliance.workflow.grant import add_staff
 from demo.content import POLICY_FILE, DemoDevice, DemoStaff, DemoTrust, load_trust
 
@@ -28,12 +32,13 @@ teal thistle timber topaz tulip umber velvet walnut willow
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person one can sign in as, with the password made for this box."""
+    """A person one can sign in as, with the password and the authenticator's secret made for this box."""
 
     name: str
     role: str
     email: str
     password: str
+    secret: str
 
 
 def new_id() -> str:
@@ -44,28 +49,40 @@ def new_id() -> str:
 def seed_trust(config: Config) -> list[Account]:
     """Put the trust on the box if it has none yet. Returns the accounts to sign in with.
 
-    Passwords are made here, once, by chance, and kept in a file that only this user can read.
+    Passwords and secrets are made here, once, by chance, and kept in a file that only this user can read: the demo's
+    people have no telephones, so the file is theirs.
     """
     kept = config.home / "demo" / "accounts.json"
     db = open_system(config.database)
     try:
         if db.conn.execute("SELECT 1 FROM trust").fetchone() is None:
-            accounts = _fill(db, load_trust(), datetime.now(UTC))
+            seal = SecretSeal((config.keys / "capture.key").read_bytes())
+            accounts = _fill(db, seal, load_trust(), datetime.now(UTC))
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            kept.write_text(json.dumps([[one.name, one.role, one.email, one.password] for one in accounts], indent=1))
+            kept.write_text(json.dumps([astuple(one) for one in accounts], indent=1))
             kept.chmod(0o600)
     finally:
         db.close()
-    return [Account(*row) for row in json.loads(kept.read_text())] if kept.exists() else []
+    return read_accounts(config)
 
 
-def _fill(db: Database, trust: DemoTrust, now: datetime) -> list[Account]:
+def read_accounts(config: Config) -> list[Account]:
+    """The accounts one can sign in as, from their file. Raises StartError when the file is of an earlier version."""
+    kept = config.home / "demo" / "accounts.json"
+    try:
+        return [Account(*row) for row in json.loads(kept.read_text())] if kept.exists() else []
+    except TypeError:
+        raise StartError("These demo accounts have no second factor. Make them anew: make clean-data") from None
+
+
+def _fill(db: Database, seal: SecretSeal, trust: DemoTrust, now: datetime) -> list[Account]:
     accounts = []
     with transaction(db):
-        people.insert_trust(db, trust.key, trust.name)
+        academies.insert_trust(db, academies.Trust(trust.key, trust.name))
         for one in trust.academies:
-            academy = people.Academy(one.key, trust.key, one.name, one.short_name)
-            people.insert_academy(db, academy, one.laestab, one.phase)
+            academies.insert_academy(
+                db, people.Academy(one.key, trust.key, one.name, one.short_name, None, one.laestab, one.phase)
+            )
     with transaction(db):
         for child in trust.pupils:
             pupil = people.Pupil(
@@ -85,18 +102,31 @@ def _fill(db: Database, trust: DemoTrust, now: datetime) -> list[Account]:
         rules = json.loads(POLICY_FILE.read_text(encoding="utf-8"))["rules"]
         devices.set_policy_rules(db, {rule["id"]: Category(rule["category"]) for rule in rules})
     for person in trust.staff:
-        account = _add_person(db, trust, person, now)
+        account = _add_person(db, seal, trust, person, now)
         if person.demo:
             accounts.append(account)
     return accounts
 
 
-def _add_person(db: Database, trust: DemoTrust, person: DemoStaff, now: datetime) -> Account:
-    # only the four one can sign in as have a password; nobody has a default one
+def _add_person(db: Database, seal: SecretSeal, trust: DemoTrust, person: DemoStaff, now: datetime) -> Account:
+    # only the four one can sign in as have a password and a second factor; nobody has a default one
     password = "-".join(secrets.choice(_WORDS) for _ in range(5)) if person.demo else None
     grant = Grant(person.role, academy_id=person.academy) if person.academy else Grant(person.role, trust_id=trust.key)
-    add_staff(db, people.Staff(new_id(), person.name, person.email), password, [grant], now, new_id)
-    return Account(person.name, ROLES[person.role].title, person.email, password or "")
+    staff, secret = people.Staff(new_id(), person.name, person.email), ""
+    add_staff(db, staff, password, [grant], now, new_id)
+    if person.demo:
+        secret = base64.b32encode(secrets.token_bytes(20)).decode()
+        _give_authenticator(db, seal, staff.id, secret, now)
+    return Account(person.name, ROLES[person.role].title, person.email, password or "", secret)
+
+
+def _give_authenticator(db: Database, seal: SecretSeal, staff_id: str, secret: str, now: datetime) -> None:
+    credential_id = new_id()
+    sealed = seal.seal(credential_id, secret)
+    with transaction(db):
+        insert_credential(db, Credential(credential_id, staff_id, "totp", "Demo", now, now, secret=sealed))
+        detail = {"credential": credential_id, "kind": "totp"}
+        append_audit(db, AuditEntry(SYSTEM, "credential:added", f"staff:{staff_id}", None, now, detail))
 
 
 def enrol_devices(config: Config) -> list[tuple[DemoDevice, Path]]:

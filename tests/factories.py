@@ -1,8 +1,10 @@
 """What tests make boxes, people and events of. Everything lands in a real SQLite file."""
 
+import base64
 import hashlib
 import itertools
 import os
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +16,13 @@ from appliance.safeguarding.access import Actor, Grant, Role
 from appliance.safeguarding.event import Capture, CategoryScores, Event, EventState, Reading, Reason, Word
 from appliance.safeguarding.moderation import Verdict
 from appliance.safeguarding.severity import Category, Severity
-from appliance.store import devices, people
+from appliance.safeguarding.sign_in import steps_accepted
+from appliance.store import academies, credentials, devices, people
 from appliance.store.captures import CaptureVault
 from appliance.store.connection import open_as, open_system, transaction
 from appliance.store.migrations import migrate
 from appliance.workflow.assess import Assessment, assess_event, claim_next_event
+from appliance.workflow.credentials import code_now
 from appliance.workflow.grant import add_staff
 from appliance.workflow.ingest import Receipt, Report, ingest_event
 from appliance.workflow.moderate import moderate_event
@@ -34,20 +38,41 @@ class Box:
     config: Config
     db: Database
     vault: CaptureVault
+    seal: credentials.SecretSeal
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def new_id(self) -> str:
         """A fresh id that tells its order."""
         return f"id{next(self._numbers):05d}"
 
-    def staff(self, role: Role, academy_id: str | None = None, trust_id: str | None = None, name: str = "") -> Actor:
-        """A person with one role."""
+    def staff(
+        self,
+        role: Role,
+        academy_id: str | None = None,
+        trust_id: str | None = None,
+        name: str = "",
+        authenticator: bool = True,
+    ) -> Actor:
+        """A person with one role, and an authenticator app unless told otherwise."""
         staff_id = self.new_id()
         name = name or f"{role} {staff_id}"
         person = people.Staff(staff_id, name, f"{staff_id}@school.example")
         grant = Grant(role, trust_id=trust_id, academy_id=academy_id)
         add_staff(self.db, person, PASSWORD, [grant], NOW - timedelta(days=1), self.new_id)
+        if authenticator:
+            self.give_authenticator(staff_id)
         return self.actor(staff_id)
+
+    def give_authenticator(self, staff_id: str) -> str:
+        """A second factor, with the secret that ``authenticator_secret`` tells; its id."""
+        credential_id = self.new_id()
+        sealed = self.seal.seal(credential_id, authenticator_secret(staff_id))
+        at = NOW - timedelta(days=1)
+        with transaction(self.db):
+            credentials.insert_credential(
+                self.db, credentials.Credential(credential_id, staff_id, "totp", "Telephone", at, at, secret=sealed)
+            )
+        return credential_id
 
     def actor(self, staff_id: str) -> Actor:
         """The person with the grants in force now."""
@@ -133,6 +158,26 @@ class Box:
         return event_id
 
 
+def authenticator_secret(staff_id: str) -> str:
+    """The secret in a test person's authenticator app."""
+    return base64.b32encode(hashlib.sha1(staff_id.encode()).digest()).decode()
+
+
+def fresh_code(db: Database, staff_id: str, secret: str) -> str:
+    """A code that counts now and has not been used. Waits for the next one, as a person would, when all have been."""
+    while True:
+        (last,) = db.conn.execute(
+            "SELECT max(last_step) FROM credential WHERE staff_id = ? AND kind = 'totp'", [staff_id]
+        ).fetchone()
+        # as of a few seconds on, so that no code runs out on its way
+        accepted = set(steps_accepted(at := datetime.now(UTC), last)) & set(
+            steps_accepted(at + timedelta(seconds=8), last)
+        )
+        if accepted:
+            return code_now(secret, at, min(accepted))
+        time.sleep(0.2)  # between two looks at the clock; the step decides, not this
+
+
 def reading(text: str = "i dont want to go home tonight") -> Reading:
     """A reading of a line of text."""
     words = tuple(Word(word, (10 + 50 * n, 20, 45, 16), 95.0) for n, word in enumerate(text.split()))
@@ -158,13 +203,14 @@ def make_box(folder: Path) -> Box:
     db = open_system(config.database)
     migrate(db)
     with transaction(db):
-        people.insert_trust(db, "larch", "Larch Trust")
-        people.insert_trust(db, "maple", "Maple Trust")
+        academies.insert_trust(db, academies.Trust("larch", "Larch Trust"))
+        academies.insert_trust(db, academies.Trust("maple", "Maple Trust"))
         for academy_id, trust_id in (("ashby", "larch"), ("birch", "larch"), ("cedar", "maple")):
             name = academy_id.title()
-            people.insert_academy(db, people.Academy(academy_id, trust_id, f"{name} Academy", name))
+            academies.insert_academy(db, people.Academy(academy_id, trust_id, f"{name} Academy", name))
     with transaction(db):
         for device_id, academy_id in (("ASH-01", "ashby"), ("BIR-01", "birch"), ("CED-01", "cedar")):
             devices.insert_device(db, device_id, academy_id, device_id, "Library", "1", NOW)
         devices.set_policy_rules(db, {"home-fear": Category.ABUSE})
-    return Box(config, db, CaptureVault(config.captures, (config.keys / "capture.key").read_bytes()))
+    key = (config.keys / "capture.key").read_bytes()
+    return Box(config, db, CaptureVault(config.captures, key), credentials.SecretSeal(key))

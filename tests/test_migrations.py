@@ -1,11 +1,15 @@
 """The schema can be made, made again, and refuses to be used when it is old."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from appliance.store.connection import SCOPED_TABLES, StoreError, open_system
+from appliance.store.credentials import select_credential_kinds
 from appliance.store.migrations import migrate, migrations, require_current
+from appliance.store.sessions import select_sessions
+from appliance.workflow.sign_in import begin_session
 from tests.factories import Box
 
 
@@ -24,6 +28,17 @@ def test_a_box_with_rows_keeps_them_when_migrated_again(box: Box) -> None:
     assert box.db.conn.execute("SELECT count(*) FROM event WHERE id = ?", [event_id]).fetchone() == (1,)
 
 
+def test_people_of_the_first_schema_can_sign_in_and_are_asked_for_a_second_factor(tmp_path: Path) -> None:
+    db = open_system(tmp_path / "box.db")
+    migrations.apply(db, stop_before="m0002_sign_in")
+    db.conn.execute("INSERT INTO staff (id, name, email) VALUES ('sam', 'Sam', 'sam@school.example')")
+    migrate(db)
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    begin_session(db, "sam", "password", "192.0.2.1", "a browser", at)
+    assert len(select_sessions(db, "sam", at - timedelta(days=1))) == 1
+    assert select_credential_kinds(db, "sam") == frozenset()
+
+
 def test_an_old_schema_is_refused(tmp_path: Path) -> None:
     db = open_system(tmp_path / "box.db")
     migrations.apply(db, stop_before=migrations.pending(db)[-1].name)
@@ -32,7 +47,8 @@ def test_an_old_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_table_with_an_academy_is_scoped(box: Box) -> None:
-    open_to_all = {"staff_grant"}
+    # rights, not records: they are read to find out what the person's scope is
+    open_to_all = {"staff_grant", "record_opening", "record_lock"}
     with_academy = {
         table.name
         for table in box.db.tables

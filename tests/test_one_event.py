@@ -2,7 +2,7 @@
 
 import json
 
-from appliance.store import captures, events
+from appliance.store import assessments, captures, events
 from appliance.store.audit import check_chain
 from appliance.store.captures import CaptureVault
 from demo.content import load_day, load_trust
@@ -24,10 +24,10 @@ def test_the_story_reaches_the_queue(whole_box: WholeBox) -> None:
     assert event.rule_id == step.expect.rule and event.rule_category is step.expect.category
     assert event.pupil_name is not None
     # a moderator of another test may have graded it since; the machine's own view stays beside the verdict
-    scores = events.get_scores(db, event_id)
+    scores = assessments.get_scores(db, event_id)
     assert scores is not None and scores.category is step.expect.category and scores.level >= 3
 
-    reading = events.get_reading(db, event_id)
+    reading = assessments.get_reading(db, event_id)
     assert reading is not None
     assert "he hurt my arm" in " ".join(reading.text.split())
     assert all(word.box[2] > 0 and word.box[3] > 0 for word in reading.words)

@@ -6,37 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browsers import chromium, sign_in
 from tests.whole_box import WholeBox, wait_for
 
 SHOTS = Path(os.environ.get("TRUSTKEEP_SHOTS", Path(__file__).parents[1] / "build" / "shots"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+    with chromium() as made:
         yield made
-        made.close()
-
-
-def sign_in(browser: Browser, box: WholeBox, role: str) -> Page:
-    email, password = box.accounts()[role]
-    context = browser.new_context(ignore_https_errors=True, viewport={"width": 1366, "height": 768})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"{box.url}/sign-in")
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
-    page.problems = problems  # type: ignore[attr-defined]
-    return page
 
 
 def shoot(page: Page, name: str) -> None:

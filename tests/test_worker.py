@@ -36,7 +36,7 @@ from appliance.safeguarding.moderation import Verdict
 from appliance.safeguarding.severity import CATEGORIES, Category, Severity
 from appliance.search.index import BrokenIndexError, Document, Indexer
 from appliance.search.query import find
-from appliance.store import captures, devices, events, people
+from appliance.store import academies, assessments, captures, devices, events, grants, people
 from appliance.store.audit import check_chain
 from appliance.store.connection import open_as, open_system, transaction
 from appliance.store.migrations import migrate
@@ -136,11 +136,11 @@ def make_box(home: Path, smtp_port: int = 1) -> Box:
     migrate(db)
     counter = itertools.count(1)
     with transaction(db):
-        people.insert_trust(db, "trust", "Valley Trust")
+        academies.insert_trust(db, academies.Trust("trust", "Valley Trust"))
         for academy, name in (("northgate", "Northgate"), ("southgate", "Southgate")):
-            people.insert_academy(db, people.Academy(academy, "trust", f"{name} Academy", name))
+            academies.insert_academy(db, people.Academy(academy, "trust", f"{name} Academy", name))
             people.insert_staff(db, people.Staff(f"dsl-{academy}", f"Dana {name}", f"{academy}@box.example"), None)
-            people.insert_grant(
+            grants.insert_grant(
                 db, f"g-{academy}", f"dsl-{academy}", Grant(Role.DSL, academy_id=academy), NOW - timedelta(days=1)
             )
             devices.insert_device(db, f"device-{academy}", academy, "Library 1", "Library", "1", NOW)
@@ -232,10 +232,10 @@ def test_a_screenshot_is_read_and_scored_and_waits_for_a_moderator(box: Box, too
     assert run_once(tools_of(tools, box), box.db, now, box.say)
     event = box.event(event_id)
     assert event.state is EventState.AWAITING_MODERATION
-    reading = events.get_reading(box.db, event_id)
+    reading = assessments.get_reading(box.db, event_id)
     assert reading is not None
     assert {"scared", "home", "tonight"} <= set(reading.text.lower().split())
-    scores = events.get_scores(box.db, event_id)
+    scores = assessments.get_scores(box.db, event_id)
     assert scores is not None
     assert CATEGORIES[scores.category].always_read
     assert captures.get_preview(box.db, event_id) == make_preview(screen(WORRYING))
@@ -270,7 +270,7 @@ def test_a_broken_picture_goes_to_a_person_with_what_was_typed_scored(box: Box, 
     assert event.state in (EventState.AWAITING_MODERATION, EventState.UNREADABLE)
     assert event.state_reason
     assert event.id in {one.id for one in events.select_queue(box.db)}
-    scores = events.get_scores(box.db, event_id)
+    scores = assessments.get_scores(box.db, event_id)
     assert scores is not None
     assert (scores.category is not Category.NONE) == (typed == WORRYING)
     assert captures.get_preview(box.db, event_id) is None
@@ -402,7 +402,7 @@ def test_when_the_mail_server_is_down_it_is_tried_again_until_it_goes_out(box: B
 def test_one_bad_address_does_not_keep_the_message_from_others(box: Box, mail: Queue) -> None:
     with transaction(box.db):
         people.insert_staff(box.db, people.Staff("dep", "A Deputy", "no address at all"), None)
-        people.insert_grant(box.db, "g-dep", "dep", Grant(Role.DEPUTY_DSL, academy_id="northgate"), NOW)
+        grants.insert_grant(box.db, "g-dep", "dep", Grant(Role.DEPUTY_DSL, academy_id="northgate"), NOW)
     box.raise_level_5()
     tell_people(box.config, box.db, NOW, box.say)
     assert mail.get(timeout=30)[0] == "northgate@box.example"

@@ -55,8 +55,15 @@ class WholeBox:
 
     def accounts(self) -> dict[str, tuple[str, str]]:
         """E-mail address and password of each demo account, by role title."""
-        kept = json.loads((self.home / "demo" / "accounts.json").read_text())
-        return {role: (email, password) for _, role, email, password in kept}
+        return {role: (email, password) for _, role, email, password, _ in self._kept()}
+
+    def secrets(self) -> dict[str, str]:
+        """The secret of each demo account's authenticator app, by role title."""
+        return {role: secret for _, role, _, _, secret in self._kept()}
+
+    def _kept(self) -> list[list[str]]:
+        kept: list[list[str]] = json.loads((self.home / "demo" / "accounts.json").read_text())
+        return kept
 
     def database(self) -> Database:
         """The box's database, as the box itself opens it."""

@@ -24,7 +24,8 @@ class AuditEntry:
     """One thing that was done or looked at.
 
     kind: ``thing:done`` ("event:moderated"). subject: ``thing:id``. detail: ids and plain values, never a pupil's
-    words. at: aware datetime in UTC.
+    words. at: aware datetime in UTC. places: where it is told when no academy is named: ids of academies and trusts;
+    left out, the store takes the trusts of its person.
     """
 
     actor_id: str
@@ -33,6 +34,7 @@ class AuditEntry:
     academy_id: str | None
     at: datetime
     detail: Detail = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
 
 def detail_text(detail: Detail) -> str:
@@ -41,10 +43,21 @@ def detail_text(detail: Detail) -> str:
 
 
 def chain_hash(
-    previous: str, seq: int, at: str, actor_id: str, kind: str, subject: str, academy_id: str | None, detail: str
+    previous: str,
+    seq: int,
+    at: str,
+    actor_id: str,
+    kind: str,
+    subject: str,
+    academy_id: str | None,
+    detail: str,
+    places: str | None = None,
 ) -> str:
-    """The hash of one stored entry: hex SHA-256 over the JSON array of all its columns and the previous hash."""
-    fields = [previous, seq, at, actor_id, kind, subject, academy_id, detail]
+    """The hash of one stored entry: hex SHA-256 over the JSON array of all its columns and the previous hash.
+
+    places: left out of the array where there are none, as entries older than the column were hashed.
+    """
+    fields = [previous, seq, at, actor_id, kind, subject, academy_id, detail, *([] if places is None else [places])]
     return hashlib.sha256(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
 
 
@@ -76,6 +89,7 @@ def find_fault(rows: Iterable[Mapping[str, object]], head: tuple[int, str]) -> C
             str(row["subject"]),
             None if academy is None else str(academy),
             str(row["detail"]),
+            None if row["places"] is None else str(row["places"]),
         )
         if row["previous_hash"] != previous:
             return ChainFault(seq, f"entry {seq} does not follow the one before it")

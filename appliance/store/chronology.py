@@ -7,7 +7,7 @@ from sqlite_utils import Database
 from appliance.safeguarding.chronology import ChronologyEntry, EntryKind, in_order
 from appliance.safeguarding.event import EventState
 from appliance.safeguarding.referral import AGENCIES
-from appliance.store import concerns, events
+from appliance.store import concerns, events, referrals
 
 _START = datetime(1, 1, 2, tzinfo=UTC)
 _ON_THE_RECORD = (EventState.CONFIRMED, EventState.LINKED)
@@ -76,7 +76,7 @@ def select_chronology(db: Database, pupil_id: str) -> list[ChronologyEntry]:
                 action.recorded_at,
             )
         )
-    for referral in concerns.select_referrals(db, ids):
+    for referral in referrals.select_referrals(db, ids):
         entries.append(
             ChronologyEntry(
                 referral.made_at,

@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from appliance.safeguarding.event import CategoryScores, Event, EventState, Reading, Reason, Word
-from appliance.safeguarding.moderation import FalsePositiveReason, Verdict
+from appliance.safeguarding.event import Event, EventState
 from appliance.safeguarding.severity import Category, Severity
 from appliance.store.connection import from_text, to_text
 
@@ -218,137 +217,24 @@ def set_grade(db: Database, event_id: str, state: EventState, category: Category
     )
 
 
-def insert_reading(db: Database, reading_id: str, event_id: str, academy_id: str, reading: Reading) -> None:
-    """Keep what was read from an event's capture. A second assessment replaces the first."""
-    db.conn.execute("DELETE FROM reading WHERE event_id = ?", [event_id])
-    words = [[word.text, *word.box, round(word.confidence, 1)] for word in reading.words]
-    db.conn.execute(
-        "INSERT INTO reading (id, event_id, academy_id, text, words, seconds, engine) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            reading_id,
-            event_id,
-            academy_id,
-            reading.text,
-            json.dumps(words, ensure_ascii=False),
-            reading.seconds,
-            reading.engine,
-        ],
-    )
+def _select_first(db: Database, where: str, order: str, limit: int) -> list[StoredEvent]:
+    """The first events in an order. Their ids are found in the list's own index before a row is read.
+
+    SQLite takes the first of each academy in turn from the index; with the rows read first, a person with 90 academies
+    waited 1.5 s for a page at a million events.
+    """
+    first = f"(SELECT id FROM scoped_event WHERE {where} ORDER BY {order} LIMIT :limit)"
+    of_event = ", ".join(f"e.{column.strip()}" for column in order.split(","))
+    return _select(db, f"WHERE e.id IN {first} ORDER BY {of_event}", {"limit": limit})
 
 
-def get_reading(db: Database, event_id: str) -> Reading | None:
-    """What was read from an event's capture."""
-    row = next(iter(db.query("SELECT * FROM scoped_reading WHERE event_id = ?", [event_id])), None)
-    if row is None:
-        return None
-    words = tuple(Word(text, (x, y, w, h), confidence) for text, x, y, w, h, confidence in json.loads(row["words"]))
-    return Reading(row["text"], words, row["seconds"], row["engine"])
-
-
-def insert_scores(
-    db: Database, score_id: str, event_id: str, academy_id: str, scores: CategoryScores, at: datetime
-) -> None:
-    """Keep the machine's scores of an event with their reasons. A second assessment replaces the first."""
-    db.conn.execute("DELETE FROM score WHERE event_id = ?", [event_id])
-    reasons = [[reason.kind, reason.text, reason.category, reason.weight] for reason in scores.reasons]
-    db.conn.execute(
-        "INSERT INTO score (id, event_id, academy_id, category, level, scores, reasons, model, threshold, scored_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            score_id,
-            event_id,
-            academy_id,
-            scores.category,
-            scores.level,
-            json.dumps({category: round(value, 4) for category, value in scores.scores.items()}),
-            json.dumps(reasons, ensure_ascii=False),
-            scores.model,
-            scores.threshold,
-            to_text(at),
-        ],
-    )
-
-
-def get_scores(db: Database, event_id: str) -> CategoryScores | None:
-    """The machine's scores of an event."""
-    row = next(iter(db.query("SELECT * FROM scoped_score WHERE event_id = ?", [event_id])), None)
-    if row is None:
-        return None
-    return CategoryScores(
-        Category(row["category"]),
-        Severity(row["level"]),
-        {Category(name): value for name, value in json.loads(row["scores"]).items()},
-        tuple(Reason(kind, text, Category(name), weight) for kind, text, name, weight in json.loads(row["reasons"])),
-        row["model"],
-        row["threshold"],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class GivenVerdict:
-    """A verdict as it stands on the event: who gave it, when, and what it changed."""
-
-    verdict: Verdict
-    staff_name: str
-    given_at: datetime
-    level_before: Severity
-    category_before: Category
-
-
-def insert_verdict(
-    db: Database, verdict_id: str, event: StoredEvent, staff_id: str, verdict: Verdict, given_at: datetime
-) -> None:
-    """Keep a verdict beside those before it."""
-    db.conn.execute(
-        "INSERT INTO scoped_verdict (id, event_id, academy_id, staff_id, level, category, false_positive, note,"
-        " given_at, level_before, category_before) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            verdict_id,
-            event.id,
-            event.academy_id,
-            staff_id,
-            verdict.level,
-            verdict.category,
-            verdict.false_positive,
-            verdict.note,
-            to_text(given_at),
-            event.level,
-            event.category,
-        ],
-    )
-
-
-def select_verdicts(db: Database, event_id: str) -> list[GivenVerdict]:
-    """The verdicts on an event, oldest first."""
-    rows = db.query(
-        "SELECT v.*, s.name AS staff_name FROM scoped_verdict v JOIN staff s ON s.id = v.staff_id"
-        " WHERE v.event_id = ? ORDER BY v.given_at",
-        [event_id],
-    )
-    return [
-        GivenVerdict(
-            Verdict(
-                Severity(row["level"]),
-                Category(row["category"]),
-                row["note"],
-                FalsePositiveReason(row["false_positive"]) if row["false_positive"] else None,
-            ),
-            row["staff_name"],
-            from_text(row["given_at"]),
-            Severity(row["level_before"]),
-            Category(row["category_before"]),
-        )
-        for row in rows
-    ]
+_ANY_STATE = "state <> ''"
+"""True of every event. The index of the newest is made for it, so that SQLite takes it for no other list."""
 
 
 def select_queue(db: Database, limit: int = 50) -> list[StoredEvent]:
     """Events that wait for a moderator: highest level first, then the one owed soonest."""
-    return _select(
-        db,
-        "WHERE e.state IN ('awaiting_moderation', 'unreadable') ORDER BY e.level DESC, e.owed_at, e.id LIMIT :limit",
-        {"limit": limit},
-    )
+    return _select_first(db, "state IN ('awaiting_moderation', 'unreadable')", "level DESC, owed_at, id", limit)
 
 
 def count_queue(db: Database) -> int:
@@ -358,9 +244,7 @@ def count_queue(db: Database) -> int:
 
 def select_confirmed(db: Database, limit: int = 50) -> list[StoredEvent]:
     """Events that a moderator confirmed and no concern holds yet: the DSL's list."""
-    return _select(
-        db, "WHERE e.state = 'confirmed' ORDER BY e.level DESC, e.occurred_at DESC, e.id LIMIT :limit", {"limit": limit}
-    )
+    return _select_first(db, "state = 'confirmed'", "level DESC, occurred_at DESC, id", limit)
 
 
 def count_confirmed(db: Database) -> int:
@@ -370,7 +254,7 @@ def count_confirmed(db: Database) -> int:
 
 def select_recent(db: Database, limit: int = 50) -> list[StoredEvent]:
     """Every event in scope, newest first."""
-    return _select(db, "ORDER BY e.received_at DESC LIMIT :limit", {"limit": limit})
+    return _select_first(db, _ANY_STATE, "received_at DESC, id", limit)
 
 
 def select_of_pupil(db: Database, pupil_id: str, since: datetime) -> list[StoredEvent]:
@@ -385,7 +269,8 @@ def select_of_pupil(db: Database, pupil_id: str, since: datetime) -> list[Stored
 def count_by_state(db: Database, since: datetime) -> dict[EventState, int]:
     """How many events in scope came since a time, by the state they are in now."""
     rows = db.conn.execute(
-        "SELECT state, count(*) FROM scoped_event WHERE received_at >= ? GROUP BY state", [to_text(since)]
+        f"SELECT state, count(*) FROM scoped_event WHERE {_ANY_STATE} AND received_at >= ? GROUP BY state",
+        [to_text(since)],
     )
     return {EventState(state): count for state, count in rows}
 

@@ -7,7 +7,8 @@ table's view can't be forgotten or go stale.
 from sqlite_utils import Database, Migrations
 
 from appliance.safeguarding.audit import GENESIS
-from appliance.store.connection import SCOPED_TABLES, StoreError, transaction
+from appliance.store.connection import StoreError, transaction
+from appliance.store.scoped_views import draw_scoped_views
 
 migrations = Migrations("trustkeep")
 
@@ -163,12 +164,173 @@ CREATE TRIGGER audit_never_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABO
 """
 
 
+@migrations()
+def m0002_sign_in(db: Database) -> None:
+    """Sessions, second factors, invitations, and what is counted so that nobody guesses their way in."""
+    for statement in _SIGN_IN_TABLES.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_SIGN_IN_TABLES = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), method TEXT NOT NULL, begun_at TEXT NOT NULL,
+    seen_at TEXT NOT NULL, proved_at TEXT NOT NULL, second_factor_at TEXT, locked_at TEXT, ended_at TEXT,
+    failures INTEGER NOT NULL, address TEXT NOT NULL, browser TEXT NOT NULL
+) STRICT;
+CREATE INDEX session_staff ON session(staff_id, seen_at) WHERE ended_at IS NULL;
+
+CREATE TABLE credential (
+    id TEXT PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), kind TEXT NOT NULL, name TEXT NOT NULL,
+    added_at TEXT NOT NULL, confirmed_at TEXT, last_used_at TEXT, secret BLOB, last_step INTEGER,
+    passkey_id BLOB UNIQUE, public_key BLOB, sign_count INTEGER NOT NULL
+) STRICT;
+CREATE INDEX credential_staff ON credential(staff_id);
+
+CREATE TABLE recovery_code (
+    id TEXT PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), made_at TEXT NOT NULL, used_at TEXT
+) STRICT;
+CREATE INDEX recovery_code_staff ON recovery_code(staff_id);
+
+CREATE TABLE challenge (
+    id TEXT PRIMARY KEY, purpose TEXT NOT NULL, staff_id TEXT, asked_from TEXT NOT NULL, challenge BLOB NOT NULL,
+    expires_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX challenge_asked_from ON challenge(asked_from, expires_at);
+
+CREATE TABLE attempt (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, address TEXT NOT NULL, network TEXT NOT NULL, account TEXT NOT NULL,
+    device TEXT, at TEXT NOT NULL, good INTEGER NOT NULL
+) STRICT;
+CREATE INDEX attempt_account ON attempt(account, at);
+CREATE INDEX attempt_network ON attempt(network, at);
+CREATE INDEX attempt_at ON attempt(at);
+
+CREATE TABLE known_device (
+    id TEXT NOT NULL, staff_id TEXT NOT NULL REFERENCES staff(id), first_at TEXT NOT NULL, last_at TEXT NOT NULL,
+    PRIMARY KEY (id, staff_id)
+) STRICT;
+
+CREATE TABLE invitation (
+    id TEXT PRIMARY KEY, staff_id TEXT REFERENCES staff(id), trust_id TEXT REFERENCES trust(id), made_by TEXT NOT NULL,
+    made_at TEXT NOT NULL, expires_at TEXT NOT NULL, used_at TEXT, withdrawn_at TEXT, anew INTEGER NOT NULL
+) STRICT;
+CREATE INDEX invitation_staff ON invitation(staff_id);
+"""
+
+
+@migrations()
+def m0003_directory(db: Database) -> None:
+    """Which account of the trust's directory belongs to whom, and which sign-ins through it were finished."""
+    for statement in _DIRECTORY_TABLES.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_DIRECTORY_TABLES = """
+CREATE TABLE directory_link (
+    issuer TEXT NOT NULL, subject TEXT NOT NULL, staff_id TEXT NOT NULL REFERENCES staff(id), linked_at TEXT NOT NULL,
+    used_at TEXT NOT NULL, PRIMARY KEY (issuer, subject), UNIQUE (staff_id, issuer)
+) STRICT;
+
+CREATE TABLE directory_name (
+    id TEXT PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), used_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX directory_name_staff ON directory_name(staff_id);
+
+CREATE TABLE directory_finished (id TEXT PRIMARY KEY, finished_at TEXT NOT NULL) STRICT;
+"""
+
+
+@migrations()
+def m0004_people(db: Database) -> None:
+    """Where academies come from, grants with a giver, records opened with a reason or locked, reports, the vault."""
+    for statement in _PEOPLE_TABLES.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_PEOPLE_TABLES = """
+ALTER TABLE trust ADD COLUMN gias_code TEXT;
+ALTER TABLE academy ADD COLUMN urn TEXT;
+CREATE UNIQUE INDEX academy_urn ON academy(urn) WHERE urn IS NOT NULL;
+CREATE UNIQUE INDEX trust_gias ON trust(gias_code) WHERE gias_code IS NOT NULL;
+CREATE INDEX staff_grant_academy ON staff_grant(academy_id);
+CREATE INDEX staff_grant_trust ON staff_grant(trust_id);
+
+CREATE TABLE record_opening (
+    id TEXT PRIMARY KEY, staff_id TEXT NOT NULL REFERENCES staff(id), academy_id TEXT NOT NULL,
+    subject_id TEXT NOT NULL, opened_at TEXT NOT NULL, ends_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX record_opening_staff ON record_opening(staff_id, ends_at);
+
+CREATE TABLE record_lock (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('pupil', 'concern')),
+    subject_id TEXT NOT NULL, locked_by TEXT NOT NULL REFERENCES staff(id), locked_at TEXT NOT NULL,
+    unlocked_by TEXT, unlocked_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX record_lock_once ON record_lock(subject_id) WHERE unlocked_at IS NULL;
+CREATE INDEX record_lock_academy ON record_lock(academy_id) WHERE unlocked_at IS NULL;
+
+CREATE TABLE record_lock_name (
+    lock_id TEXT NOT NULL REFERENCES record_lock(id), staff_id TEXT NOT NULL REFERENCES staff(id),
+    PRIMARY KEY (lock_id, staff_id)
+) STRICT;
+
+CREATE TABLE notice (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, staff_id TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+    by_id TEXT NOT NULL, raised_at TEXT NOT NULL, sent_at TEXT, attempts INTEGER NOT NULL, next_try_at TEXT NOT NULL,
+    failure TEXT, seen_at TEXT, passed_on_at TEXT
+) STRICT;
+CREATE INDEX notice_unsent ON notice(next_try_at) WHERE sent_at IS NULL AND passed_on_at IS NULL;
+CREATE INDEX notice_open ON notice(staff_id, raised_at) WHERE seen_at IS NULL;
+
+CREATE TABLE concern_report (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT, about TEXT NOT NULL, text TEXT NOT NULL,
+    reported_by TEXT NOT NULL, reported_at TEXT NOT NULL, read_by TEXT, read_at TEXT, concern_id TEXT
+) STRICT;
+CREATE INDEX concern_report_academy ON concern_report(academy_id, reported_at DESC);
+CREATE INDEX concern_report_reporter ON concern_report(reported_by, reported_at DESC);
+
+CREATE TABLE vault_entry (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, kind TEXT NOT NULL, about_id TEXT, about_name TEXT NOT NULL,
+    text TEXT NOT NULL, recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX vault_entry_academy ON vault_entry(academy_id, recorded_at DESC);
+
+CREATE TABLE vault_note (
+    id TEXT PRIMARY KEY, entry_id TEXT NOT NULL REFERENCES vault_entry(id), academy_id TEXT NOT NULL,
+    text TEXT NOT NULL, recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX vault_note_entry ON vault_note(entry_id, recorded_at);
+
+CREATE TABLE list_look (
+    staff_id TEXT NOT NULL REFERENCES staff(id), name TEXT NOT NULL, noted_at TEXT NOT NULL,
+    PRIMARY KEY (staff_id, name)
+) STRICT;
+
+ALTER TABLE audit ADD COLUMN places TEXT;
+CREATE INDEX audit_actor ON audit(actor_id, seq);
+CREATE INDEX audit_subject ON audit(subject, seq);
+CREATE INDEX audit_at ON audit(at);
+
+DROP INDEX event_recent;
+CREATE INDEX event_recent ON event(academy_id, received_at DESC, id, pupil_id) WHERE state <> '';
+DROP INDEX event_queue;
+CREATE INDEX event_queue ON event(academy_id, level DESC, owed_at, id, pupil_id)
+    WHERE state IN ('awaiting_moderation', 'unreadable');
+DROP INDEX event_confirmed;
+CREATE INDEX event_confirmed ON event(academy_id, level DESC, occurred_at DESC, id, pupil_id)
+    WHERE state = 'confirmed';
+"""
+
+
 def migrate(db: Database) -> list[str]:
     """Apply the missing migrations and redraw the scoped views. Returns the names of those applied."""
     missing = [migration.name for migration in migrations.pending(db)]
     with transaction(db):
         migrations.apply(db)
-        _draw_scoped_views(db)
+        draw_scoped_views(db)
     return missing
 
 
@@ -176,25 +338,3 @@ def require_current(db: Database) -> None:
     """Raise StoreError when the schema is older than this program."""
     if migrations.pending(db):
         raise StoreError("The database is older than this program. Run: appliance migrate")
-
-
-def _draw_scoped_views(db: Database) -> None:
-    for table, permission in SCOPED_TABLES.items():
-        columns = [row[1] for row in db.conn.execute(f"PRAGMA table_info({table})")]
-        key = columns[0]
-        inside = f"(SELECT value FROM json_each(scope('{permission}')))"
-        refuse = f"SELECT RAISE(ABORT, 'outside the scope of {permission}') WHERE NEW.academy_id NOT IN {inside}"
-        new = ", ".join(f"NEW.{column}" for column in columns)
-        db.conn.execute(f"DROP VIEW IF EXISTS scoped_{table}")
-        db.conn.execute(f"CREATE VIEW scoped_{table} AS SELECT * FROM {table} WHERE academy_id IN {inside}")
-        if table == "audit":
-            continue
-        db.conn.execute(
-            f"CREATE TRIGGER scoped_{table}_insert INSTEAD OF INSERT ON scoped_{table} BEGIN {refuse}; "
-            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({new}); END"
-        )
-        assignments = ", ".join(f"{column} = NEW.{column}" for column in columns if column != key)
-        db.conn.execute(
-            f"CREATE TRIGGER scoped_{table}_update INSTEAD OF UPDATE ON scoped_{table} BEGIN {refuse}; "
-            f"UPDATE {table} SET {assignments} WHERE {key} = OLD.{key}; END"
-        )

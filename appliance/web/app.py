@@ -13,29 +13,64 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from appliance import __version__
 from appliance.config import Config
-from appliance.safeguarding.access import NotAllowedError, Permission
+from appliance.safeguarding.access import NotAllowedError, Permission, reachable_academies
 from appliance.safeguarding.severity import CATEGORIES, LEVEL_CRITERIA, Category, Severity, category_label
-from appliance.store import alerts, events
+from appliance.safeguarding.sign_in import IDLE_LIMIT
+from appliance.store import alerts, events, notices, people
 from appliance.store.captures import CaptureVault, read_key
 from appliance.store.connection import open_as
+from appliance.store.credentials import SecretSeal
 from appliance.store.migrations import require_current
 from appliance.web import (
+    academy,
+    account,
     audit,
     capture,
     concern,
     device,
+    directory,
     event,
+    figures,
     gate,
     health,
+    invite,
     login,
     pupil,
     queue,
+    record,
+    report,
     search,
+    second_factor,
+    staff,
     today,
+    vault,
 )
 from appliance.web.clock import now
+from appliance.workflow.note import note_refusal
 
-_PAGES = (audit, capture, concern, device, event, health, login, pupil, queue, search, today)
+_PAGES = (
+    academy,
+    account,
+    audit,
+    capture,
+    concern,
+    device,
+    directory,
+    event,
+    figures,
+    health,
+    invite,
+    login,
+    pupil,
+    queue,
+    record,
+    report,
+    search,
+    second_factor,
+    staff,
+    today,
+    vault,
+)
 
 _POLICY = "; ".join(
     [
@@ -54,6 +89,12 @@ _POLICY = "; ".join(
 _DONE = {
     "login.submit_sign_in": "signed in",
     "login.submit_sign_out": "signed out",
+    "login.submit_passkey": "signed in",
+    "second_factor.submit_second_factor": "signed in",
+    "second_factor.submit_unlock": "unlocked their session",
+    "second_factor.submit_lock": "locked their session",
+    "second_factor.submit_passkey": "proved a passkey",
+    "directory.submit_directory": "signed in",
     "event.submit_verdict": "graded an event",
     "event.submit_false_positive": "marked an event as a false positive",
     "event.submit_acknowledge": "acknowledged an event",
@@ -64,6 +105,18 @@ _DONE = {
     "concern.submit_referral": "made a referral",
     "concern.submit_referral_outcome": "recorded a referral's outcome",
     "concern.submit_closure": "closed a concern",
+    "record.submit_open": "opened a record with a reason",
+    "record.submit_lock": "locked a record",
+    "record.submit_unlock": "unlocked a record",
+    "report.submit_report": "reported a concern",
+    "staff.submit_person": "added a person",
+    "staff.submit_grant": "gave a role",
+    "staff.submit_grant_end": "ended a role",
+    "staff.submit_link": "made a sign-in link",
+    "staff.submit_sign_out": "signed a person out",
+    "staff.submit_switch": "switched an account off or on",
+    "academy.submit_academy": "added an academy",
+    "academy.submit_keep": "brought the academies up to date",
 }
 """What a change is called in the portal's progress lines."""
 
@@ -71,7 +124,8 @@ _DONE = {
 def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -> Flask:
     """The portal for one box. say: takes one line for each change made through it.
 
-    Raises StoreError on an old schema, UndeclaredViewError on a view without its mark.
+    Raises StoreError on an old schema, UndeclaredViewError on a view without its mark, SettingsError on a directory
+    whose settings do not fit together.
     """
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.config.update(
@@ -82,24 +136,40 @@ def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(hours=10),
+        # the token is bound to the session, which has an end of its own: a page open for hours must still save
+        WTF_CSRF_TIME_LIMIT=None,
         MAX_CONTENT_LENGTH=1_000_000,
         TRUSTED_HOSTS=[config.host_name, "localhost", "127.0.0.1"],
     )
-    app.extensions["vault"] = CaptureVault(config.captures, read_key(config.keys / "capture.key"))
+    key = read_key(config.keys / "capture.key")
+    app.extensions["vault"] = CaptureVault(config.captures, key)
+    app.extensions["seal"] = SecretSeal(key)
     with_nobody = open_as(config.database, None)
     require_current(with_nobody)
     with_nobody.close()
+    directory.init_directories(app, config)
+    app.url_value_preprocessor(_allow_upload)
+    # the gate comes first: who may not open a page has nothing of what they send read
+    gate.init_gate(app)
     CSRFProtect(app)
     gate.public(app.view_functions["static"])
     for page in _PAGES:
         app.register_blueprint(page.pages)
     gate.check_every_view(app)
-    gate.init_gate(app)
     app.after_request(_harden)
     app.after_request(partial(_tell, say))
     _add_errors(app)
     _add_words(app, ZoneInfo(config.time_zone))
     return app
+
+
+_LIMITS = {"academy.submit_import": academy.GIAS_LIMIT}
+
+
+def _allow_upload(endpoint: str | None, _values: object) -> None:
+    """Let the one page that takes a large file take it. The limit must stand before the CSRF check reads the form."""
+    if endpoint in _LIMITS:
+        request.max_content_length = _LIMITS[endpoint]
 
 
 def _harden(response: Response) -> Response:
@@ -123,9 +193,15 @@ def _tell(say: Callable[[str], None], response: Response) -> Response:
 
 def _add_errors(app: Flask) -> None:
     @app.errorhandler(404)
-    @app.errorhandler(NotAllowedError)
     def not_found(_error: Exception) -> tuple[str, int]:
         return render_template("error.html", title="Not found", code=404), 404
+
+    @app.errorhandler(NotAllowedError)
+    def not_theirs(error: Exception) -> tuple[str, int]:
+        # to the person it does not exist; that they asked for it is recorded
+        if g.get("actor") is not None:
+            note_refusal(gate.db(), gate.actor(), request.method, request.path, now())
+        return not_found(error)
 
     @app.errorhandler(405)
     def wrong_method(_error: Exception) -> tuple[str, int]:
@@ -183,6 +259,10 @@ def _add_words(app: Flask, zone: ZoneInfo) -> None:
             return f"{minutes // 60} h {minutes % 60:02d} min"
         return f"{minutes // 1440} days"
 
+    @app.template_filter("browser")
+    def browser(agent: str) -> str:
+        return browser_words(agent)
+
     @app.template_filter("marked")
     def marked(text: str, words: str | tuple[str, ...]) -> Markup:
         return mark(text, words)
@@ -197,7 +277,9 @@ def _add_words(app: Flask, zone: ZoneInfo) -> None:
             "category_label": category_label,
             "criteria": LEVEL_CRITERIA,
             "header": _header(),
+            "idle_seconds": int(IDLE_LIMIT.total_seconds()),
             "holds": gate.holds,
+            **_switcher(),
             "now": now(),
             "version": __version__,
         }
@@ -210,8 +292,33 @@ def _header() -> dict[str, int]:
         return counts
     if gate.holds(Permission.EVENT_MODERATE):
         counts["queue"] = events.count_queue(gate.db())
+    if gate.holds(Permission.ESCALATION_VIEW):
         counts["alerts"] = len(alerts.select_open_for(gate.db(), gate.actor().staff_id))
+        counts["notices"] = notices.count_unseen(gate.db(), gate.actor().staff_id)
     return counts
+
+
+def _switcher() -> dict[str, object]:
+    """The academies that the person may narrow the portal to, where there is a choice, and the one chosen."""
+    person = g.get("actor")
+    reach = reachable_academies(person) if person is not None else frozenset()
+    if len(reach) < 2:
+        return {"switcher": [], "narrowed_to": None}
+    offered = [one for one in people.select_academies(gate.db()) if one.id in reach]
+    chosen = next((one for one in offered if one.id == person.narrowed_to), None)
+    return {"switcher": offered, "narrowed_to": chosen}
+
+
+_BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+_SYSTEMS = {"Windows": "Windows", "CrOS": "ChromeOS", "Android": "Android", "iPhone": "iPhone", "iPad": "iPad",
+            "Mac OS X": "Mac", "Linux": "Linux"}  # fmt: skip
+
+
+def browser_words(agent: str) -> str:
+    """A browser in two words, from what it says of itself: enough for telling one's own from a stranger's."""
+    name = next((words for sign, words in _BROWSERS.items() if f"{sign}/" in agent), "A browser")
+    system = next((words for sign, words in _SYSTEMS.items() if sign in agent), "")
+    return f"{name} on {system}" if system else name
 
 
 def mark(text: str, words: str | tuple[str, ...]) -> Markup:

@@ -10,16 +10,17 @@ from werkzeug.wrappers import Response
 from wtforms import BooleanField, DateField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from appliance.safeguarding.access import NotAllowedError, Permission
+from appliance.safeguarding.access import NotAllowedError, Permission, sees_record
 from appliance.safeguarding.concern import Closure, NewAction, NewConcern, RecordError
 from appliance.safeguarding.referral import AGENCIES, CONSENTS, Agency, Consent, NewReferral
 from appliance.safeguarding.severity import Category, Severity
-from appliance.store import concerns, events, people
+from appliance.store import concerns, events, people, records, referrals, reports
 from appliance.web.clock import new_id, now
 from appliance.web.event import LEVEL_CHOICES, category_choices
 from appliance.web.gate import actor, db, holds, needs
+from appliance.web.record import ask_or_refuse
 from appliance.workflow import record, refer
-from appliance.workflow.look import note_look
+from appliance.workflow.look import note_list, note_look
 
 pages = Blueprint("concern", __name__)
 
@@ -78,6 +79,7 @@ class ClosureForm(FlaskForm):
 @needs(Permission.CONCERN_VIEW)
 def show_concerns() -> str:
     """Open concerns in reach, and the actions that are owed."""
+    note_list(db(), actor(), "concerns", now())
     return render_template(
         "concern/concerns.html",
         concerns=concerns.select_open_concerns(db()),
@@ -89,14 +91,18 @@ def show_concerns() -> str:
 @pages.get("/concerns/new")
 @needs(Permission.CONCERN_RECORD)
 def show_new_concern() -> str:
-    """The form for a new concern, filled from an event or begun for a pupil."""
+    """The form for a new concern, filled from an event or a report. That their words were shown is recorded."""
     event, pupil = _subject()
-    form = ConcernForm(level=str(int(Severity.CREDIBLE)))
+    report = _report(pupil)
+    for kind, shown in (("event", event), ("report", report)):
+        if shown is not None:
+            note_look(db(), actor(), f"{kind}:viewed", f"{kind}:{shown.id}", shown.academy_id, now())
+    form = ConcernForm(level=str(int(Severity.CREDIBLE)), facts=report.text if report else "")
     if event is not None:
         form = ConcernForm(
             level=str(int(event.level)), category=event.category, child_words=event.typed, facts=_facts(event)
         )
-    return render_template("concern/new.html", form=form, event=event, pupil=pupil)
+    return render_template("concern/new.html", form=form, event=event, pupil=pupil, report=report)
 
 
 @pages.post("/concerns/new")
@@ -104,7 +110,7 @@ def show_new_concern() -> str:
 def submit_concern() -> str | Response | tuple[str, int]:
     """Put a concern on the pupil's chronology."""
     event, pupil = _subject()
-    form = ConcernForm()
+    report, form = _report(pupil), ConcernForm()
     if form.validate():
         concern = NewConcern(
             new_id(),
@@ -116,14 +122,15 @@ def submit_concern() -> str | Response | tuple[str, int]:
             form.opinion.data or "",
         )
         event_ids = [event.id] if event else []
-        if _kept(lambda: record.open_concern(db(), actor(), event_ids, [pupil.id], concern, now(), new_id)):
+        report_id = report.id if report else None
+        if _kept(lambda: record.open_concern(db(), actor(), event_ids, [pupil.id], concern, now(), new_id, report_id)):
             flash("The concern is on the record.", "done")
             return redirect(url_for("concern.show_concern", concern_id=concern.id))
-    return render_template("concern/new.html", form=form, event=event, pupil=pupil), 422
+    return render_template("concern/new.html", form=form, event=event, pupil=pupil, report=report), 422
 
 
 @pages.get("/concerns/<concern_id>")
-@needs(Permission.CONCERN_VIEW)
+@needs(Permission.CONCERN_VIEW, Permission.RECORD_OPEN)
 def show_concern(concern_id: str) -> str:
     """One concern with everything under it. That it was opened is recorded."""
     concern = _get(concern_id)
@@ -183,7 +190,7 @@ def submit_referral(concern_id: str) -> str | Response | tuple[str, int]:
 @needs(Permission.CONCERN_RECORD)
 def submit_referral_outcome(referral_id: str) -> str | Response | tuple[str, int]:
     """Record what came of a referral."""
-    referral, form = concerns.get_referral(db(), referral_id), OutcomeForm()
+    referral, form = referrals.get_referral(db(), referral_id), OutcomeForm()
     if referral is None:
         raise NotAllowedError(f"referral {referral_id}")
     if form.validate() and _kept(
@@ -220,7 +227,7 @@ def _kept(change: Callable[[], object]) -> bool:
 def _get(concern_id: str) -> concerns.StoredConcern:
     concern = concerns.get_concern(db(), concern_id)
     if concern is None:
-        raise NotAllowedError(f"concern {concern_id}")
+        ask_or_refuse("concern", concern_id)
     return concern
 
 
@@ -234,7 +241,18 @@ def _subject() -> tuple[events.StoredEvent | None, people.Pupil]:
     pupil = people.get_pupil(db(), pupil_id) if pupil_id else None
     if pupil is None:
         raise NotAllowedError("a concern without a pupil")
+    if not sees_record(actor(), Permission.CONCERN_RECORD, pupil.academy_id, pupil.id):
+        ask_or_refuse("pupil", pupil.id)
     return event, pupil
+
+
+def _report(pupil: people.Pupil) -> reports.StoredReport | None:
+    """The report of a member of staff that the new concern begins with, from the address."""
+    report_id = request.args.get("report")
+    report = reports.get_report(db(), report_id) if report_id else None
+    if report_id and (report is None or report.academy_id != pupil.academy_id):
+        raise NotAllowedError(f"report {report_id}")
+    return report
 
 
 def _facts(event: events.StoredEvent) -> str:
@@ -267,7 +285,7 @@ def _page(
         pupils=[people.get_pupil(db(), pupil_id) for pupil_id in concerns.select_pupil_ids(db(), concern.id)],
         evidence=[(events.get_event(db(), one.event_id), one.capture_sha256) for one in evidence],
         actions=concerns.select_actions(db(), [concern.id]),
-        referrals=concerns.select_referrals(db(), [concern.id]),
+        referrals=referrals.select_referrals(db(), [concern.id]),
         action_form=action_form or _action_form(concern, blank=True),
         referral_form=referral_form or ReferralForm(formdata=None, consent=Consent.GIVEN),
         outcome_form=outcome_form or OutcomeForm(formdata=None),
@@ -277,4 +295,6 @@ def _page(
         agencies=AGENCIES,
         consents=CONSENTS,
         may_record=holds(Permission.CONCERN_RECORD, concern.academy_id),
+        may_lock=holds(Permission.RECORD_LOCK, concern.academy_id),
+        lock=records.get_lock(db(), concern.id),
     )

@@ -8,13 +8,14 @@ from werkzeug.wrappers import Response
 from wtforms import RadioField, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from appliance.safeguarding.access import NotAllowedError, Permission
+from appliance.safeguarding.access import Permission
 from appliance.safeguarding.event import EVENT_TRANSITIONS, EventState
 from appliance.safeguarding.moderation import FALSE_POSITIVE_REASONS, FalsePositiveReason, Verdict, VerdictError
 from appliance.safeguarding.severity import CATEGORIES, Category, Severity
-from appliance.store import alerts, captures, concerns, events
+from appliance.store import alerts, assessments, captures, concerns, events
 from appliance.web.clock import new_id, now
 from appliance.web.gate import actor, db, needs
+from appliance.web.record import ask_or_refuse
 from appliance.workflow.escalate import acknowledge_escalations
 from appliance.workflow.look import note_look
 from appliance.workflow.moderate import moderate_event
@@ -54,7 +55,7 @@ class FalsePositiveForm(FlaskForm):
 
 
 @pages.get("/events/<event_id>")
-@needs(Permission.EVENT_VIEW)
+@needs(Permission.EVENT_VIEW, Permission.RECORD_OPEN)
 def show_event(event_id: str) -> str:
     """One event's page. That it was opened is recorded."""
     event = _get(event_id)
@@ -102,7 +103,7 @@ def submit_acknowledge(event_id: str) -> Response:
 def _get(event_id: str) -> events.StoredEvent:
     event = events.get_event(db(), event_id)
     if event is None:
-        raise NotAllowedError(f"event {event_id}")
+        ask_or_refuse("event", event_id)
     return event
 
 
@@ -141,9 +142,9 @@ def _page(event: events.StoredEvent, form: VerdictForm, false_positive: FalsePos
         form=form,
         false_positive=false_positive,
         capture=captures.get_capture(db(), event.id),
-        reading=events.get_reading(db(), event.id),
-        scores=events.get_scores(db(), event.id),
-        verdicts=events.select_verdicts(db(), event.id),
+        reading=assessments.get_reading(db(), event.id),
+        scores=assessments.get_scores(db(), event.id),
+        verdicts=assessments.select_verdicts(db(), event.id),
         told=alerts.select_of_event(db(), event.id),
         concern_id=concerns.get_concern_of_event(db(), event.id),
         earlier=earlier,

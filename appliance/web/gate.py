@@ -6,19 +6,33 @@ see answers 404, as if it did not exist.
 """
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
-from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
+from flask import Flask, Response, current_app, g, redirect, render_template, request, session, url_for
 from sqlite_utils import Database
 from werkzeug.wrappers import Response as BaseResponse
 
 from appliance.config import Config
-from appliance.safeguarding.access import Actor, Permission, academies_for
-from appliance.store import people
+from appliance.safeguarding.access import (
+    Actor,
+    NotAllowedError,
+    Permission,
+    academies_for,
+    narrow,
+    needs_second_factor,
+)
+from appliance.safeguarding.sign_in import Session, Step, digest, next_step
+from appliance.store import credentials, people, sessions
 from appliance.store.connection import open_as
 from appliance.web.clock import now
+from appliance.workflow.sign_in import end_session, lock_session, note_use
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+_OPEN_ONLY = frozenset({Step.OPEN})
+_NOTED_EVERY = timedelta(seconds=20)
+"""How often a session's use is written down: a busy page does not write at every request."""
 
 
 def needs(*permissions: Permission) -> Callable[[View], View]:
@@ -38,6 +52,19 @@ def public(view: View) -> View:
     return view
 
 
+def during(*steps: Step) -> Callable[[View], View]:
+    """Beside ``@needs()``: open in these steps of a session, instead of only when nothing is owed any more.
+
+    In any but Step.OPEN there is no actor: only ``own_session()`` says whose session it is.
+    """
+
+    def mark(view: View) -> View:
+        view.steps = frozenset(steps)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 class UndeclaredViewError(RuntimeError):
     """A view says neither who may open it nor that it is public."""
 
@@ -55,28 +82,64 @@ def init_gate(app: Flask) -> None:
     app.teardown_request(close_request)
 
 
-def open_request() -> BaseResponse | None:
+def open_request() -> BaseResponse | tuple[str, int] | None:
     """Find out who asks, whether they may, and open the database in their name as ``g.db``."""
-    if request.endpoint is None:
+    g.actor, g.session, g.step, g.factors, g.needs_factor = None, None, Step.SIGN_IN, frozenset(), True
+    if request.endpoint in (None, "static"):
         return None
     config = cast(Config, current_app.config["TRUSTKEEP"])
-    required = current_app.view_functions[request.endpoint].needs  # type: ignore[attr-defined]
-    g.actor = None
+    view = current_app.view_functions[request.endpoint]
     g.db = open_as(config.database, None)
-    staff_id = session.get("staff_id")
-    if staff_id is not None:
-        g.actor = people.get_actor(g.db, staff_id, now())
-    if g.actor is not None:
+    person = _read_session(now())
+    if g.step is Step.OPEN and person is not None:
+        g.actor = narrow(person, session.get("academy"))
         g.db.close()
         g.db = open_as(config.database, g.actor)
+    required = view.needs  # type: ignore[attr-defined]
     if required is None:
         return None
-    if g.actor is None:
-        session.clear()
-        return redirect(url_for("login.show_sign_in", next=request.full_path if request.method == "GET" else None))
+    if g.step not in getattr(view, "steps", _OPEN_ONLY):
+        return _send_on()
     if required and not any(academies_for(g.actor, permission) for permission in required):
-        abort(404)
+        raise NotAllowedError(f"the page {request.endpoint}")
     return None
+
+
+def _read_session(at: datetime) -> Actor | None:
+    """Find the session behind the cookie and what it owes; note its use, its lock or its end. Returns its person."""
+    token = session.get("token")
+    found = sessions.get_session(g.db, digest(token)) if isinstance(token, str) else None
+    if found is None or found.ended_at is not None:
+        return None
+    person = people.get_actor(g.db, found.staff_id, at)
+    g.factors = credentials.select_credential_kinds(g.db, found.staff_id)
+    if person is not None:
+        g.needs_factor = needs_second_factor(person)
+        g.step = next_step(found, g.needs_factor, bool(g.factors), at)
+    if g.step is Step.SIGN_IN:
+        end_session(g.db, found, "account closed" if person is None else "over time", at)
+        return None
+    g.session = found
+    if g.step is Step.UNLOCK:
+        if found.locked_at is None:
+            lock_session(g.db, found, "idle", at)
+    elif at - found.seen_at >= _NOTED_EVERY:
+        note_use(g.db, found, at)
+    return person
+
+
+def _send_on() -> BaseResponse | tuple[str, int]:
+    """To the page where what the session owes can be given; a change that was asked for meanwhile is not made."""
+    target = request.full_path.rstrip("?") if request.method == "GET" else None
+    if g.step is Step.SIGN_IN:
+        session.clear()
+        return redirect(url_for("login.show_sign_in", next=target))
+    if g.step is Step.OPEN:
+        return redirect(url_for("today.show_today"))
+    if request.method != "GET":
+        return render_template("login/locked.html"), 401
+    page = {Step.SECOND_FACTOR: "show_second_factor", Step.ENROL: "show_set_up", Step.UNLOCK: "show_unlock"}[g.step]
+    return redirect(url_for(f"second_factor.{page}", next=target))
 
 
 def close_request(_error: BaseException | None) -> None:
@@ -89,6 +152,11 @@ def close_request(_error: BaseException | None) -> None:
 def actor() -> Actor:
     """The person who asks. Only in views behind ``@needs``."""
     return cast(Actor, g.actor)
+
+
+def own_session() -> Session:
+    """The session of this request. Only in views behind ``@needs``."""
+    return cast(Session, g.session)
 
 
 def db() -> Database:

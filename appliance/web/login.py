@@ -1,18 +1,18 @@
-"""Signing in and out."""
+"""Signing in with a password or a passkey, and signing out."""
 
-from urllib.parse import urlsplit
-
-from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 from wtforms import EmailField, HiddenField, PasswordField
 from wtforms.validators import InputRequired, Length
 
-from appliance.store import people
-from appliance.web.clock import now
-from appliance.web.gate import actor, db, needs, public
-from appliance.workflow import look
-from appliance.workflow.grant import NOBODYS_HASH, password_is
+from appliance.safeguarding.access import NotAllowedError
+from appliance.safeguarding.sign_in import Step
+from appliance.web.clock import new_id, now
+from appliance.web.entry import chance, enter, json_answer, local_path, site, visit, wait_words
+from appliance.web.gate import db, during, needs, own_session, public
+from appliance.workflow.passkey import PasskeyError, ask_for_passkey, use_passkey
+from appliance.workflow.sign_in import TooManyTriesError, check_password, end_session, note_failed_sign_in
 
 pages = Blueprint("login", __name__)
 
@@ -37,40 +37,54 @@ def show_sign_in() -> str | Response:
 @public
 def submit_sign_in() -> str | Response | tuple[str, int]:
     """Check the password and begin a session."""
-    form = SignInForm()
+    form, code = SignInForm(), 401
     if form.validate():
-        staff_id = _check(form.email.data or "", form.password.data or "")
-        look.note_sign_in(db(), staff_id, now())
-        if staff_id is not None:
-            session.clear()
-            session["staff_id"] = staff_id
-            session.permanent = True
-            g.actor = people.get_actor(db(), staff_id, now())
-            return redirect(_local(form.next.data) or url_for("today.show_today"))
-        form.password.errors = ["That e-mail address and password do not belong together. Check both and try again."]
-    return render_template("login/sign_in.html", form=form), 401
+        try:
+            staff_id = check_password(db(), form.email.data or "", form.password.data or "", visit(), now(), new_id)
+        except TooManyTriesError as error:
+            form.password.errors, code = [wait_words(error)], 429
+        else:
+            if staff_id is not None:
+                return enter(staff_id, "password", form.next.data)
+            form.password.errors = [
+                "That e-mail address and password do not belong together. Check both and try again."
+            ]
+    return render_template("login/sign_in.html", form=form), code
+
+
+@pages.post("/sign-in/passkey/ask")
+@public
+def submit_passkey_ask() -> Response:
+    """What a passkey must sign, for somebody not known yet."""
+    session["challenge"] = new_id()
+    options = ask_for_passkey(db(), site(), None, visit().address, session["challenge"], chance, now())
+    return Response(options, mimetype="application/json")
+
+
+@pages.post("/sign-in/passkey")
+@public
+def submit_passkey() -> Response:
+    """Check a passkey and begin a session; with one nothing more is owed."""
+    try:
+        answer = request.form.get("answer", "")
+        staff_id = use_passkey(db(), site(), None, session.pop("challenge", ""), answer, now())
+        response = enter(staff_id, "passkey", request.form.get("next"), second_factor=True)
+    except (PasskeyError, NotAllowedError) as error:
+        note_failed_sign_in(db(), "passkey", visit(), now(), new_id, why=str(error)[:80])
+        return json_answer(
+            401, error="The box does not know that passkey. Choose another one, or use your password instead."
+        )
+    answer_to_script = json_answer(next=local_path(response.headers["Location"]) or "/")
+    for cookie in response.headers.getlist("Set-Cookie"):
+        answer_to_script.headers.add("Set-Cookie", cookie)
+    return answer_to_script
 
 
 @pages.post("/sign-out")
 @needs()
+@during(Step.OPEN, Step.UNLOCK, Step.SECOND_FACTOR, Step.ENROL)
 def submit_sign_out() -> Response:
     """End the session."""
-    look.note_sign_out(db(), actor(), now())
+    end_session(db(), own_session(), "signed out", now())
     session.clear()
     return redirect(url_for("login.show_sign_in"))
-
-
-def _check(email: str, password: str) -> str | None:
-    found = people.get_password_hash(db(), email)
-    staff_id, stored = found if found else (None, None)
-    # an unknown address is checked against nobody's hash, so that the answer takes as long as for a known one
-    right = password_is(stored or NOBODYS_HASH, password)
-    return staff_id if right and stored else None
-
-
-def _local(target: str | None) -> str | None:
-    """The path to go to after signing in, if it is one of ours."""
-    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
-        return None
-    parts = urlsplit(target)
-    return None if parts.scheme or parts.netloc else target

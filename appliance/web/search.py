@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from flask import Blueprint, current_app, render_template, request
 
-from appliance.safeguarding.access import Permission, academies_for
+from appliance.safeguarding.access import Permission, academies_for, standing_academies_for
 from appliance.safeguarding.severity import Category, Severity
 from appliance.search import query
-from appliance.store import concerns, events
+from appliance.store import assessments, concerns, events, referrals
 from appliance.web.clock import now
 from appliance.web.gate import actor, db, needs
 from appliance.workflow.look import note_search
 
 pages = Blueprint("search", __name__)
 
+_MOST_SHOWN, _MOST_HITS = 50, 500
 _AROUND = 90
 """How much text to show on each side of the first place found."""
 
@@ -42,9 +44,12 @@ def show_search() -> str:
     if words:
         config = current_app.config["TRUSTKEEP"]
         scope = academies_for(actor(), Permission.CONCERN_VIEW)
-        answer = query.find(config.index, scope, words)
+        # the index knows academies, not records: who sees only some of these must look further down the hits
+        partly = actor().shut or scope != standing_academies_for(actor(), Permission.CONCERN_VIEW)
+        answer = query.find(config.index, scope, words, _MOST_HITS if partly else _MOST_SHOWN)
         problem, terms = answer.problem, answer.terms
-        found = [one for hit in answer.hits if (one := _found(hit, answer.terms)) is not None]
+        seen = (one for hit in answer.hits if (one := _found(hit, answer.terms)) is not None)
+        found = list(islice(seen, _MOST_SHOWN))
         note_search(db(), actor(), len(found), now())
     return render_template("search/search.html", words=words, found=found, problem=problem, terms=terms)
 
@@ -54,7 +59,7 @@ def _found(hit: query.Hit, terms: tuple[str, ...]) -> Found | None:
         event = events.get_event(db(), hit.id)
         if event is None:
             return None
-        reading = events.get_reading(db(), event.id)
+        reading = assessments.get_reading(db(), event.id)
         text = "\n".join([event.typed, *event.context, reading.text if reading else ""])
         title = f"{event.pupil_name or event.account} in {event.application}"
         return Found("event", event.id, title, event.occurred_at, event.category, event.level, _excerpt(text, terms))
@@ -64,7 +69,7 @@ def _found(hit: query.Hit, terms: tuple[str, ...]) -> Found | None:
     text = "\n".join(
         [concern.summary, concern.facts, concern.child_words, concern.opinion]
         + [action.text for action in concerns.select_actions(db(), [concern.id])]
-        + [f"{one.reason}\n{one.outcome or ''}" for one in concerns.select_referrals(db(), [concern.id])]
+        + [f"{one.reason}\n{one.outcome or ''}" for one in referrals.select_referrals(db(), [concern.id])]
         + [concern.decision or "", concern.reason or "", concern.outcome or ""]
     )
     title = f"Concern: {concern.pupil_names}"

@@ -11,7 +11,7 @@ from appliance.safeguarding.escalation import TOLD_BEFORE_MODERATION, owed_at
 from appliance.safeguarding.event import CategoryScores, EventState, Reading, may_follow
 from appliance.safeguarding.moderation import state_after_assessment
 from appliance.safeguarding.severity import Category, Severity
-from appliance.store import captures, events
+from appliance.store import assessments, captures, events
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
 from appliance.workflow.escalate import raise_escalations
@@ -97,10 +97,10 @@ def assess_event(
             raise ValueError(f"an event can't go from {event.state} to {state}")
         level = scores.level if assessment.problem is None else max(scores.level, Severity.LOW)
         if assessment.reading is not None:
-            events.insert_reading(db, new_id(), event_id, event.academy_id, assessment.reading)
+            assessments.insert_reading(db, new_id(), event_id, event.academy_id, assessment.reading)
         if assessment.preview is not None:
             captures.set_preview(db, event_id, assessment.preview)
-        events.insert_scores(db, new_id(), event_id, event.academy_id, scores, now)
+        assessments.insert_scores(db, new_id(), event_id, event.academy_id, scores, now)
         owed = owed_at(level, event.received_at)
         events.set_assessment(db, event_id, state, scores.category, level, owed, now, assessment.problem)
         detail: Detail = {"state": state, "category": scores.category, "level": int(level), "model": scores.model}

@@ -46,7 +46,7 @@ def send_escalations(
     sent, failed = [], []
     for escalation in alerts.select_unsent(db, now):
         actor = people.get_actor(db, escalation.staff_id, now)
-        allowed = actor is not None and escalation.academy_id in academies_for(actor, Permission.EVENT_VIEW)
+        allowed = actor is not None and escalation.academy_id in academies_for(actor, Permission.ESCALATION_VIEW)
         problem = "" if allowed else "this person's right to see it has ended"
         if allowed:
             try:

@@ -1,27 +1,49 @@
-"""Looking, which is recorded too: a record opened, a screenshot revealed, a search made, a sign-in."""
+"""Looking, which is recorded too: a record opened, a screenshot revealed, a search made."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from appliance.safeguarding.access import Actor, NotAllowedError, Permission, require
+from appliance.safeguarding.access import Actor, NotAllowedError, Permission, places_of, require
 from appliance.safeguarding.audit import AuditEntry
 from appliance.safeguarding.event import Capture
-from appliance.store import captures, events, people
+from appliance.store import captures, events
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
+from appliance.store.looks import get_last_look, set_last_look
+
+LIST_NOTED_EVERY = timedelta(minutes=5)
+"""How often one person's look at the same list is recorded: a page that is asked for again and again fills no trail."""
 
 
 def note_look(db: Database, actor: Actor, kind: str, subject: str, academy_id: str | None, now: datetime) -> None:
     """Record that the actor looked at something ("pupil:viewed", "pupil:…")."""
     with transaction(db):
-        append_audit(db, AuditEntry(actor.staff_id, kind, subject, academy_id, now))
+        append_audit(db, AuditEntry(actor.staff_id, kind, subject, academy_id, now, {}, places_of(actor)))
+
+
+def note_list(db: Database, actor: Actor, name: str, now: datetime) -> None:
+    """Record that the actor looked at a list with names or words in it; once in LIST_NOTED_EVERY for each list."""
+    if _was_noted(db, actor, name, now):
+        return
+    with transaction(db):
+        # asked again inside: two pages at once are one look
+        if not _was_noted(db, actor, name, now):
+            set_last_look(db, actor.staff_id, name, now)
+            entry = AuditEntry(actor.staff_id, "list:viewed", f"list:{name}", None, now, {}, places_of(actor))
+            append_audit(db, entry)
+
+
+def _was_noted(db: Database, actor: Actor, name: str, now: datetime) -> bool:
+    last = get_last_look(db, actor.staff_id, name)
+    return last is not None and now - LIST_NOTED_EVERY < last <= now
 
 
 def note_search(db: Database, actor: Actor, results: int, now: datetime) -> None:
     """Record that the actor searched, and how much was found. The words are not kept: they may name a pupil."""
     with transaction(db):
-        append_audit(db, AuditEntry(actor.staff_id, "record:searched", "search", None, now, {"results": results}))
+        detail, places = {"results": results}, places_of(actor)
+        append_audit(db, AuditEntry(actor.staff_id, "record:searched", "search", None, now, detail, places))
 
 
 def reveal_capture(
@@ -41,20 +63,3 @@ def reveal_capture(
         entry = AuditEntry(actor.staff_id, "capture:revealed", f"event:{event_id}", event.academy_id, now)
         append_audit(db, entry)
     return capture, image
-
-
-def note_sign_in(db: Database, staff_id: str | None, now: datetime) -> None:
-    """Record a sign-in, or a failed one (no staff id: who tried is not known)."""
-    with transaction(db):
-        if staff_id is None:
-            append_audit(db, AuditEntry("nobody", "staff:sign_in_failed", "sign-in", None, now))
-        else:
-            append_audit(db, AuditEntry(staff_id, "staff:signed_in", f"staff:{staff_id}", None, now))
-
-
-def note_sign_out(db: Database, actor: Actor, now: datetime) -> None:
-    """Record a sign-out."""
-    if people.get_staff(db, actor.staff_id) is not None:
-        with transaction(db):
-            entry = AuditEntry(actor.staff_id, "staff:signed_out", f"staff:{actor.staff_id}", None, now)
-            append_audit(db, entry)

@@ -10,7 +10,7 @@ from appliance.safeguarding.audit import AuditEntry, Detail
 from appliance.safeguarding.escalation import TOLD_AFTER_VERDICT
 from appliance.safeguarding.event import EventState, may_follow
 from appliance.safeguarding.moderation import Verdict, VerdictError, check_verdict
-from appliance.store import events
+from appliance.store import assessments, events
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
 from appliance.workflow.escalate import raise_escalations
@@ -36,7 +36,7 @@ def moderate_event(
                 if event.state is EventState.LINKED
                 else "The box is still reading this event. Try again in a moment."
             )
-        events.insert_verdict(db, new_id(), event, actor.staff_id, verdict, now)
+        assessments.insert_verdict(db, new_id(), event, actor.staff_id, verdict, now)
         events.set_grade(db, event_id, verdict.state, verdict.category, verdict.level)
         detail: Detail = {
             "level": int(verdict.level),

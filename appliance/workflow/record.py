@@ -18,9 +18,10 @@ from appliance.safeguarding.concern import (
     check_concern,
 )
 from appliance.safeguarding.event import EventState, may_follow
-from appliance.store import captures, concerns, events, people
+from appliance.store import captures, concerns, events, people, referrals
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
+from appliance.workflow.report import link_report
 
 
 def open_concern(
@@ -31,10 +32,12 @@ def open_concern(
     concern: NewConcern,
     now: datetime,
     new_id: Callable[[], str],
+    report_id: str | None = None,
 ) -> None:
     """Put a concern on the record of one or several pupils, with events carried over as evidence.
 
-    Each event's capture goes with its SHA-256. All must be of one academy. Raises RecordError, NotAllowedError.
+    Each event's capture goes with its SHA-256. All must be of one academy. report_id: the report of a member of staff
+    that becomes part of it, which is then of the first pupil. Raises RecordError, NotAllowedError.
     """
     check_concern(concern)
     with transaction(db):
@@ -63,6 +66,8 @@ def open_concern(
         }
         entry = AuditEntry(actor.staff_id, "concern:opened", f"concern:{concern.id}", academy_id, now, detail)
         append_audit(db, entry)
+        if report_id is not None:
+            link_report(db, actor, report_id, pupils[0].id, concern.id, now)
 
 
 def _event_to_link(db: Database, event_id: str) -> events.StoredEvent:
@@ -133,7 +138,7 @@ def close_concern(db: Database, actor: Actor, concern_id: str, closure: Closure,
     check_closure(closure)
     with transaction(db):
         concern = get_open_concern(db, actor, concern_id)
-        if any(referral.outcome is None for referral in concerns.select_referrals(db, [concern_id])):
+        if any(referral.outcome is None for referral in referrals.select_referrals(db, [concern_id])):
             raise RecordError("A referral under this concern has no outcome yet. Record it first.")
         concerns.set_concern_closed(db, concern_id, closure, actor.staff_id, now)
         entry = AuditEntry(actor.staff_id, "concern:closed", f"concern:{concern_id}", concern.academy_id, now)

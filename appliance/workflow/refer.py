@@ -8,7 +8,7 @@ from appliance.safeguarding.access import Actor, NotAllowedError
 from appliance.safeguarding.audit import AuditEntry
 from appliance.safeguarding.concern import RecordError
 from appliance.safeguarding.referral import NewReferral, check_referral, response_due_at
-from appliance.store import concerns
+from appliance.store import concerns, referrals
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
 from appliance.workflow.record import get_open_concern
@@ -20,7 +20,7 @@ def make_referral(db: Database, actor: Actor, concern_id: str, referral: NewRefe
     with transaction(db):
         concern = get_open_concern(db, actor, concern_id)
         due = response_due_at(now)
-        concerns.insert_referral(db, concern_id, concern.academy_id, referral, actor.staff_id, now, due)
+        referrals.insert_referral(db, concern_id, concern.academy_id, referral, actor.staff_id, now, due)
         concerns.set_concern_unindexed(db, concern_id)
         detail = {"concern": concern_id, "agency": referral.agency, "consent": referral.consent}
         entry = AuditEntry(actor.staff_id, "referral:made", f"referral:{referral.id}", concern.academy_id, now, detail)
@@ -32,13 +32,13 @@ def record_referral_outcome(db: Database, actor: Actor, referral_id: str, outcom
     if not outcome.strip():
         raise RecordError("Write what came of the referral.")
     with transaction(db):
-        referral = concerns.get_referral(db, referral_id)
+        referral = referrals.get_referral(db, referral_id)
         if referral is None:
             raise NotAllowedError(f"referral {referral_id}")
         concern = get_open_concern(db, actor, referral.concern_id)
         if referral.outcome is not None:
             raise RecordError("This referral already has its outcome. Add what is new as an action.")
-        concerns.set_referral_outcome(db, referral_id, outcome, actor.staff_id, now)
+        referrals.set_referral_outcome(db, referral_id, outcome, actor.staff_id, now)
         concerns.set_concern_unindexed(db, referral.concern_id)
         entry = AuditEntry(
             actor.staff_id, "referral:outcome_recorded", f"referral:{referral_id}", concern.academy_id, now

@@ -27,11 +27,14 @@ def test_a_whole_trail_holds(box: Box) -> None:
     [
         ("UPDATE audit SET subject = 'event:9' WHERE seq = 4", 4),
         ("UPDATE audit SET at = '2020-01-01' WHERE seq = 3", 3),
+        ("UPDATE audit SET places = NULL WHERE seq = 1", 1),
+        ("UPDATE audit SET places = '[\"maple\"]' WHERE seq = 2", 2),
+        ("UPDATE audit SET places = '[]' WHERE seq = 4", 4),
         ("DELETE FROM audit WHERE seq = 5", 5),
         ("DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)", 8),
         ("UPDATE audit SET seq = CASE seq WHEN 4 THEN 400 WHEN 5 THEN 4 ELSE seq END WHERE seq IN (4, 5)", 4),
-        ("INSERT INTO audit SELECT seq + 1, at, actor_id, kind, subject, academy_id, detail, previous_hash, hash"
-         " FROM audit WHERE seq = (SELECT max(seq) FROM audit)", 9),
+        ("INSERT INTO audit SELECT seq + 1, at, actor_id, kind, subject, academy_id, detail, previous_hash, hash,"
+         " places FROM audit WHERE seq = (SELECT max(seq) FROM audit)", 9),
     ],
 )  # fmt: skip
 def test_tampering_in_the_file_is_named(box: Box, tampering: str, seq: int) -> None:

@@ -1,5 +1,6 @@
 """An event's way through the workflow: who can do what to it, in which state, and what is written of it."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -9,8 +10,9 @@ from appliance.safeguarding.concern import Closure, NewAction, NewConcern, Recor
 from appliance.safeguarding.event import EventState
 from appliance.safeguarding.moderation import FalsePositiveReason, Verdict, VerdictError
 from appliance.safeguarding.referral import Agency, Consent, NewReferral
+from appliance.safeguarding.report import NewReport
 from appliance.safeguarding.severity import Category, Severity
-from appliance.store import alerts, concerns, events
+from appliance.store import alerts, assessments, concerns, events
 from appliance.store.audit import check_chain
 from appliance.store.chronology import select_chronology
 from appliance.workflow import record, refer
@@ -26,6 +28,7 @@ from appliance.workflow.escalate import acknowledge_escalations, send_escalation
 from appliance.workflow.ingest import Receipt, UnknownDeviceError
 from appliance.workflow.look import reveal_capture
 from appliance.workflow.moderate import moderate_event
+from appliance.workflow.report import report_concern
 from tests.factories import NOW, Box, reading, scores
 
 CONCERN = NewConcern("c1", Category.ABUSE, Severity.SERIOUS, "Afraid to go home.")
@@ -151,7 +154,7 @@ def test_an_incomplete_verdict_is_refused_and_leaves_nothing(box: Box, verdict: 
     before = kinds(box)
     with pytest.raises(VerdictError):
         moderate_event(box.open_as(person), person, event_id, verdict, NOW, box.new_id)
-    assert kinds(box) == before and events.select_verdicts(box.db, event_id) == []
+    assert kinds(box) == before and assessments.select_verdicts(box.db, event_id) == []
 
 
 def test_a_wrong_false_positive_can_be_put_right_and_keeps_the_old_value(box: Box) -> None:
@@ -161,7 +164,7 @@ def test_a_wrong_false_positive_can_be_put_right_and_keeps_the_old_value(box: Bo
     db = box.open_as(person)
     assert moderate_event(db, person, event_id, wrong, NOW, box.new_id) is EventState.FALSE_POSITIVE
     assert moderate_event(db, person, event_id, right, NOW, box.new_id) is EventState.CONFIRMED
-    first, second = events.select_verdicts(db, event_id)
+    first, second = assessments.select_verdicts(db, event_id)
     assert (first.level_before, second.level_before) == (Severity.SERIOUS, Severity.NOISE)
 
 
@@ -215,7 +218,11 @@ def test_moderator_cannot_open_a_concern(box: Box) -> None:
 
 
 def test_events_of_two_academies_cannot_share_a_concern(box: Box) -> None:
-    lead = box.staff(Role.TRUST_LEAD, trust_id="larch")
+    lead = box.staff(Role.DSL, academy_id="ashby")
+    box.db.conn.execute(
+        "UPDATE staff_grant SET academy_id = NULL, trust_id = 'larch' WHERE staff_id = ?", [lead.staff_id]
+    )
+    lead = box.actor(lead.staff_id)
     here, there = box.pupil("ashby"), box.pupil("birch")
     with pytest.raises(RecordError, match="one academy"):
         record.open_concern(box.open_as(lead), lead, [], [here.id, there.id], CONCERN, NOW, box.new_id)
@@ -252,3 +259,13 @@ def test_technician_cannot_reveal_a_screenshot(box: Box) -> None:
     event_id, technician = box.assessed(), box.staff(Role.TECHNICIAN, trust_id="larch")
     with pytest.raises(NotAllowedError):
         reveal_capture(box.open_as(technician), box.vault, technician, event_id, NOW)
+
+
+def test_a_report_that_is_part_of_a_concern_already_opens_no_second_one(box: Box) -> None:
+    dsl, staff, pupil = box.staff(Role.DSL, academy_id="ashby"), box.staff(Role.STAFF, academy_id="ashby"), box.pupil()
+    report_concern(box.open_as(staff), staff, NewReport("r1", "ashby", "Robin", "Came in crying."), NOW, box.new_id)
+    record.open_concern(box.open_as(dsl), dsl, [], [pupil.id], CONCERN, NOW, box.new_id, "r1")
+    before = kinds(box)
+    with pytest.raises(RecordError, match="already part"):
+        record.open_concern(box.open_as(dsl), dsl, [], [pupil.id], replace(CONCERN, id="c2"), NOW, box.new_id, "r1")
+    assert kinds(box) == before and concerns.count_open_concerns(box.db) == 1

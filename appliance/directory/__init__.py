@@ -1,0 +1,1 @@
+"""The trust's own directory: who somebody is, asked by OpenID Connect or LDAP."""
