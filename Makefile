@@ -1,8 +1,10 @@
 # Every command of the project. `make help` lists them.
 
 PACKAGES_BOX = python3-venv mosquitto nginx-light tesseract-ocr-eng tesseract-ocr-cym ca-certificates
-PACKAGES_TEST = $(PACKAGES_BOX) chromium fonts-dejavu-core fonts-liberation fonts-open-sans fonts-lato fonts-roboto \
-	fonts-noto-core fonts-noto-color-emoji slapd ldap-utils
+PACKAGES_DESKTOP = xvfb xdotool openbox mousepad zenity xterm x11-utils x11-xkb-utils xkb-data at-spi2-core dbus-x11 \
+	python3-gi gir1.2-atspi-2.0 gir1.2-gtk-3.0 libxkbcommon0 libxkbcommon-x11-0 libxcb1
+PACKAGES_TEST = $(PACKAGES_BOX) $(PACKAGES_DESKTOP) chromium msitools wixl fonts-dejavu-core fonts-liberation \
+	fonts-open-sans fonts-lato fonts-roboto fonts-noto-core fonts-noto-color-emoji slapd ldap-utils
 PYTHON = $(shell for p in python3 /usr/bin/python3; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r
@@ -10,7 +12,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --
 export TRUSTKEEP_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help run code stop clean-data test check bench packages-box packages-test lock model
+.PHONY: help run code stop clean-data test chaos check bench packages-box packages-test lock model
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +31,9 @@ clean-data: ## Delete everything the demo box remembers, after asking
 
 test: packages-test .venv/test.stamp ## Install what the tests need, and run them all
 	@.venv/bin/python -m pytest
+
+chaos: packages-test .venv/test.stamp ## 20,000 events through a box on which everything goes wrong; prints the figures
+	@.venv/bin/python -m tests.chaos $(if $(EVENTS),--events $(EVENTS))
 
 check: .venv/test.stamp ## Lint, formatting, types, architecture and documentation
 	@.venv/bin/ruff check .

@@ -4,7 +4,8 @@ TOML, or JSON with the same names. Paths are relative to the settings file:
 
     device_id = "larkfield-lib-07"        # also the CN of the device's certificate
     data_dir = "data"                     # the outbox
-    policy = "policy.json"
+    policy = "policy.json"                # the signed policy to begin with; newer ones come from the box
+    policy_key = "policy-public.pem"      # the box's Ed25519 public key
     box_key = "box-public.pem"            # the box's X25519 public key
 
     [broker]
@@ -14,7 +15,8 @@ TOML, or JSON with the same names. Paths are relative to the settings file:
     certificate = "device.pem"
     key = "device.key"
 
-``heartbeat_seconds`` (60) and ``outbox_megabytes`` (500) may be set beside ``device_id``.
+``heartbeat_seconds`` (60), ``outbox_megabytes`` (500) and ``keystroke_applications`` ([]: programs without
+accessibility in which keys may be read; never a terminal) may be set beside ``device_id``.
 """
 
 import json
@@ -42,9 +44,11 @@ class Config:
     credentials: Credentials
     data_dir: Path
     policy: Path
+    policy_key: Path
     box_key: Path
     heartbeat_seconds: float
     outbox_bytes: int
+    keystroke_applications: tuple[str, ...] = ()
 
     @property
     def device_id(self) -> str:
@@ -66,7 +70,19 @@ def load_config(path: Path) -> Config:
 def parse_config(document: Any, folder: Path) -> Config:
     """The settings in a parsed ``document``; its paths are relative to ``folder``. Raises ConfigError."""
     top = _Section(
-        document, "", {"device_id", "data_dir", "policy", "box_key", "broker", "heartbeat_seconds", "outbox_megabytes"}
+        document,
+        "",
+        {
+            "device_id",
+            "data_dir",
+            "policy",
+            "policy_key",
+            "box_key",
+            "broker",
+            "heartbeat_seconds",
+            "outbox_megabytes",
+            "keystroke_applications",
+        },
     )
     broker = _Section(top.get("broker"), "broker.", {"host", "port", "ca", "certificate", "key"})
     device_id = top.text("device_id")
@@ -83,9 +99,11 @@ def parse_config(document: Any, folder: Path) -> Config:
         ),
         data_dir=folder / top.text("data_dir"),
         policy=folder / top.text("policy"),
+        policy_key=folder / top.text("policy_key"),
         box_key=folder / top.text("box_key"),
         heartbeat_seconds=top.number("heartbeat_seconds", 60, 1, 3600),
         outbox_bytes=int(top.number("outbox_megabytes", 500, 1, 100_000) * 1_000_000),
+        keystroke_applications=top.texts("keystroke_applications"),
     )
 
 
@@ -111,6 +129,12 @@ class _Section:
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{self._prefix}{name} must be text, and not empty")
         return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        values = self._values.get(name, [])
+        if not isinstance(values, list) or not all(isinstance(value, str) and value for value in values):
+            raise ConfigError(f"{self._prefix}{name} must be a list of texts")
+        return tuple(values)
 
     def number(self, name: str, default: float, least: float, most: float) -> float:
         value = self._values.get(name, default)

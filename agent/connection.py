@@ -17,10 +17,20 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.message import MESSAGE_ID_PROPERTY, event_topic, heartbeat_topic, receipt_topic
+from agent.message import (
+    MESSAGE_ID_PROPERTY,
+    certificate_topic,
+    command_topic,
+    event_topic,
+    heartbeat_topic,
+    policy_topic,
+    receipt_topic,
+    renew_topic,
+)
 
 KEEPALIVE = 60
-RECEIPT_BYTES_AT_MOST = 65_536
+INCOMING_AT_MOST = 2_100_000
+"""Bytes of a packet from the box: a large policy."""
 PACKET_OVERHEAD = 256
 """Bytes that topic, properties and headers of an event add to its payload, at most (a device id has 64 characters)."""
 
@@ -39,7 +49,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Connected, and the receipts are subscribed. None: the broker set no limit."""
+    """Connected, and all the box's topics are subscribed. None: the broker set no limit."""
 
     connection: int
     packet_at_most: int | None
@@ -65,9 +75,10 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message on the receipt topic."""
+    """A message from the box. kind: "receipt", "policy", "command" or "certificate"."""
 
     connection: int
+    kind: str
     payload: bytes
 
 
@@ -107,7 +118,7 @@ class Connection:
         self._client.tls_set_context(context)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = 0
-        properties.MaximumPacketSize = RECEIPT_BYTES_AT_MOST
+        properties.MaximumPacketSize = INCOMING_AT_MOST
         self._client.connect(
             self._credentials.host, self._credentials.port, KEEPALIVE, clean_start=True, properties=properties
         )
@@ -129,6 +140,10 @@ class Connection:
         """Send a heartbeat, once and unconfirmed."""
         self._client.publish(heartbeat_topic(self._credentials.device_id), payload, qos=0)
 
+    def publish_renewal(self, payload: bytes) -> None:
+        """Ask for a new certificate. What becomes of it is seen by the answer alone."""
+        self._client.publish(renew_topic(self._credentials.device_id), payload, qos=1)
+
     # -- paho's thread
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason_code: Any, properties: Any) -> None:
@@ -139,10 +154,12 @@ class Connection:
             getattr(properties, "MaximumPacketSize", None),
             getattr(properties, "ReceiveMaximum", None),
         )
-        client.subscribe(receipt_topic(self._credentials.device_id), options=SubscribeOptions(qos=1))
+        device_id = self._credentials.device_id
+        topics = [build(device_id) for build in (receipt_topic, policy_topic, command_topic, certificate_topic)]
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reason_codes: Any, _properties: Any) -> None:
-        if any(code.is_failure for code in reason_codes):
+        if reason_codes[0].is_failure:  # without receipts nothing works; an older box may not know the other topics
             self._inbox.put(Lost(self._number, f"receipts refused: {reason_codes[0]}"))
         else:
             self._inbox.put(Ready(self._number, *self._limits))
@@ -154,4 +171,4 @@ class Connection:
         self._inbox.put(Acknowledged(self._number, mid, reason_code.value))
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self._inbox.put(Received(self._number, bytes(message.payload)))
+        self._inbox.put(Received(self._number, message.topic.split("/")[2], bytes(message.payload)))

@@ -15,6 +15,10 @@ class RollingContext:
         self._account: str | None = None
         self._lines: dict[str, deque[tuple[datetime, str]]] = {}
 
+    def set_minutes(self, minutes: float) -> None:
+        """Remember for so long from now on."""
+        self._span = timedelta(minutes=minutes)
+
     def add(self, account: str, application: str, text: str, at: datetime) -> None:
         """Remember ``text``, typed ``at`` that time. Also forgets what has grown too old in any application."""
         self._turn_to(account)

@@ -17,6 +17,9 @@ from agent.lexicon import READINGS_AT_MOST, Lexicon, load_common_words, read_lee
 from agent.normalise import Run, plain_words, split_runs
 from agent.policy import Policy, Rule
 
+CHARACTERS_A_WORD = 8
+REACH_AT_MOST = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -57,7 +60,10 @@ class _Find:
 
 
 class Matcher:
-    """The rules of one policy, ready to run. Makes one automaton; holds no text."""
+    """The rules of one policy, ready to run. Makes one automaton; holds no text.
+
+    reach: how many characters beside a change may have a part in what fires with it.
+    """
 
     def __init__(self, policy: Policy, common: frozenset[str] | None = None) -> None:
         self._rules = policy.rules
@@ -74,6 +80,7 @@ class Matcher:
             self._automaton.add_word(letters, tuple(phrases))
         self._automaton.make_automaton()
         self._excluding = tuple(tuple(plain_words(text) for text in rule.unless_any) for rule in policy.rules)
+        self.reach = min(REACH_AT_MOST, max(map(_reach, policy.rules), default=0))
         # words of an exclusion are never "corrected" into words of a phrase
         self._lexicon = Lexicon(vocabulary, (load_common_words() if common is None else common) | self._excluded())
 
@@ -166,6 +173,13 @@ class Matcher:
             for phrase in self._excluding[rule]
             for place in range(len(near) - len(phrase) + 1)
         )
+
+
+def _reach(rule: Rule) -> int:
+    longest = max(len(text) for text in (*rule.phrases, *rule.with_any, *rule.unless_any))
+    beside = rule.within_words * CHARACTERS_A_WORD if rule.with_any or rule.unless_any else 0
+    # spelt out with signs between its letters a phrase is twice as long
+    return 2 * longest + beside
 
 
 def _cuts(words: tuple[str, ...]) -> Iterator[int]:

@@ -14,7 +14,15 @@ Receipt   from the box on ``tk/v1/receipt/<device_id>``, JSON: {"message_id", "s
           only on stored or duplicate with its own sha256; rejected moves it to the dead letters.
 Heartbeat to ``tk/v1/heartbeat/<device_id>``, QoS 0, plain JSON: {"version": 1, "device_id", "queue_epoch",
           "highest_sequence", "lowest_unreceipted", "queue_depth", "queue_bytes", "oldest_at", "dead_letters",
-          "agent_version", "policy_version", "sent_at"}; at the start of a connection and every 60 s.
+          "agent_version", "policy_version", "sent_at", "policy_number": int or null, "policy_expired": bool,
+          "platform": "linux-x11" | "windows" | "macos" | "browser" | "replay", "permissions_missing": [short ids],
+          "monitored_now": bool, "notice_accepted": ISO time or null, "images_dropped", "held_back", "disk_full": bool};
+          at the start of a connection and every 60 s.
+Policy    from the box on ``tk/v1/policy/<device_id>``: the signed envelope of `agent.signature`.
+Command   from the box on ``tk/v1/command/<device_id>``: {"version": 1, "command": "resend", "queue_epoch",
+          "from_sequence"}: send every event of that epoch from that number on again, receipted ones too.
+Renewal   to ``tk/v1/renew/<device_id>``, QoS 1: {"version": 1, "csr": PEM}; the box answers on
+          ``tk/v1/certificate/<device_id>``: {"certificate": PEM, "ca": PEM}.
 
 The device's certificate has CN = device id. clean_start, session expiry 0, keepalive 60 s.
 """
@@ -57,6 +65,22 @@ def receipt_topic(device_id: str) -> str:
 
 def heartbeat_topic(device_id: str) -> str:
     return f"tk/v1/heartbeat/{device_id}"
+
+
+def policy_topic(device_id: str) -> str:
+    return f"tk/v1/policy/{device_id}"
+
+
+def command_topic(device_id: str) -> str:
+    return f"tk/v1/command/{device_id}"
+
+
+def certificate_topic(device_id: str) -> str:
+    return f"tk/v1/certificate/{device_id}"
+
+
+def renew_topic(device_id: str) -> str:
+    return f"tk/v1/renew/{device_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +131,11 @@ class ReceiptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """The state of a device's outbox at one moment. Times aware, UTC; sizes in bytes."""
+    """The state of a device and its outbox at one moment. Times aware, UTC; sizes in bytes.
+
+    permissions_missing: short ids of what the platform doesn't let this device see. held_back: events not made since
+    the agent started, because the same rule fired on the same words or too often.
+    """
 
     device_id: str
     queue_epoch: str
@@ -120,6 +148,35 @@ class Heartbeat:
     agent_version: str
     policy_version: str
     sent_at: datetime
+    policy_number: int | None = None
+    policy_expired: bool = False
+    platform: str = "replay"
+    permissions_missing: tuple[str, ...] = ()
+    monitored_now: bool = True
+    notice_accepted: datetime | None = None
+    images_dropped: int = 0
+    held_back: int = 0
+    disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """The box's command to send the events of ``queue_epoch`` again, from one number on."""
+
+    queue_epoch: str
+    from_sequence: int
+
+
+class CommandError(ValueError):
+    """A command that this device doesn't know or can't read. The message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCertificate:
+    """The answer to a renewal: PEM texts of the device's certificate and of the box's authority."""
+
+    certificate: bytes
+    ca: bytes
 
 
 def make_message_id(now: datetime, random_bytes: bytes) -> str:
@@ -202,12 +259,7 @@ def newest_lines(lines: list[str], at_most: int) -> list[str]:
 
 def parse_receipt(payload: bytes) -> Receipt:
     """The receipt in ``payload``. Raises ReceiptError."""
-    try:
-        fields = json.loads(payload)
-    except ValueError as error:  # bad UTF-8 and bad JSON alike
-        raise ReceiptError("not JSON") from error
-    if not isinstance(fields, dict):
-        raise ReceiptError("not an object")
+    fields = _object(payload, ReceiptError)
     message_id, sha256, reason = fields.get("message_id"), fields.get("sha256"), fields.get("reason")
     if not isinstance(message_id, str) or not isinstance(sha256, str):
         raise ReceiptError("no message_id or sha256")
@@ -218,6 +270,42 @@ def parse_receipt(payload: bytes) -> Receipt:
     except ValueError as error:
         raise ReceiptError("an unknown status") from error
     return Receipt(message_id, sha256.lower(), status, reason)
+
+
+def parse_command(payload: bytes) -> Resend:
+    """The command in ``payload``. Raises CommandError."""
+    fields = _object(payload, CommandError)
+    if fields.get("version") != VERSION or fields.get("command") != "resend":
+        name = "".join(letter for letter in str(fields.get("command"))[:40] if letter.isprintable())
+        raise CommandError(f"{name!r} in version {str(fields.get('version'))[:10]} is not a command of this agent")
+    epoch, number = fields.get("queue_epoch"), fields.get("from_sequence")
+    if not isinstance(epoch, str) or isinstance(number, bool) or not isinstance(number, int) or number > 2**63 - 1:
+        raise CommandError("the resend command has no queue_epoch or from_sequence")
+    return Resend(epoch, max(1, number))
+
+
+def build_renewal(csr: bytes) -> bytes:
+    """The payload that asks for a new certificate. csr: PEM."""
+    return json.dumps({"version": VERSION, "csr": csr.decode("ascii")}).encode()
+
+
+def parse_certificate(payload: bytes) -> NewCertificate:
+    """The box's answer to a renewal. Raises CommandError."""
+    fields = _object(payload, CommandError)
+    certificate, ca = fields.get("certificate"), fields.get("ca")
+    if not isinstance(certificate, str) or not isinstance(ca, str):
+        raise CommandError("no certificate or ca")
+    return NewCertificate(certificate.encode(), ca.encode())
+
+
+def _object(payload: bytes, error_kind: type[ValueError]) -> dict[str, Any]:
+    try:
+        fields = json.loads(payload)
+    except (ValueError, RecursionError) as error:  # bad UTF-8, bad JSON, and nested without end
+        raise error_kind("not JSON") from error
+    if not isinstance(fields, dict):
+        raise error_kind("not an object")
+    return fields
 
 
 def build_heartbeat(beat: Heartbeat) -> bytes:
@@ -236,6 +324,15 @@ def build_heartbeat(beat: Heartbeat) -> bytes:
             "agent_version": beat.agent_version,
             "policy_version": beat.policy_version,
             "sent_at": beat.sent_at.isoformat(timespec="microseconds"),
+            "policy_number": beat.policy_number,
+            "policy_expired": beat.policy_expired,
+            "platform": beat.platform,
+            "permissions_missing": list(beat.permissions_missing),
+            "monitored_now": beat.monitored_now,
+            "notice_accepted": None if beat.notice_accepted is None else beat.notice_accepted.isoformat(),
+            "images_dropped": beat.images_dropped,
+            "held_back": beat.held_back,
+            "disk_full": beat.disk_full,
         }
     ).encode()
 

@@ -49,6 +49,7 @@ _LOOK_ALIKES = str.maketrans(
     }
 )
 _LETTER = rf"(?:[^\W_]|[{re.escape(SYMBOLS)}])"
+_PIECE = re.compile(rf"[^{re.escape(SYMBOLS)}]+")
 _RUN = re.compile(rf"{_LETTER}+(?:'{_LETTER}+)*")
 
 
@@ -83,6 +84,10 @@ def split_runs(text: str) -> list[Run]:
     folded, places = fold(text)
     runs = []
     for match in _RUN.finditer(folded):
+        found = match.group()
+        if "'" not in found:
+            runs.append(Run(found, tuple(places[match.start() : match.end()])))
+            continue
         kept = [index for index in range(match.start(), match.end()) if folded[index] != "'"]
         runs.append(Run("".join(folded[index] for index in kept), tuple(places[index] for index in kept)))
     return runs
@@ -90,8 +95,10 @@ def split_runs(text: str) -> list[Run]:
 
 def split_plain(run: Run) -> list[Run]:
     """The letter-and-digit pieces of a run: its signs taken as punctuation."""
+    if run.text.isalnum():
+        return [run]
     pieces = []
-    for match in re.finditer(rf"[^{re.escape(SYMBOLS)}]+", run.text):
+    for match in _PIECE.finditer(run.text):
         pieces.append(Run(match.group(), run.places[match.start() : match.end()]))
     return pieces
 
@@ -103,6 +110,8 @@ def plain_words(phrase: str) -> tuple[str, ...]:
 
 def strip_signs(run: Run) -> Run:
     """The run without the signs at its edges: "kill!!" is "kill"."""
+    if run.text.isalnum():
+        return run
     start = len(run.text) - len(run.text.lstrip(SYMBOLS))
     end = len(run.text.rstrip(SYMBOLS))
     return Run(run.text[start:end], run.places[start:end]) if start < end else Run("", ())

@@ -1,7 +1,8 @@
 """What the device still has to send: sealed, on disk before the network is touched, until the box says it has it.
 
 One SQLite file in WAL mode with synchronous=FULL, so a commit survives the death of the process and of the machine.
-Only sealed payloads lie in it: nobody who takes the file can read an event, and there is no key to take with it.
+Only sealed payloads lie in it: nobody who takes the file can read an event, and there is no key to take with it. What
+is receipted stays for a day, in bounds, should the box have to ask for it again.
 An `Outbox` belongs to the thread that opened it; the sensor's thread and the publisher each open their own.
 """
 
@@ -13,36 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.message import SealedEvent, payload_digest
+from agent.outbox_file import FILE_NAME, prepare
 
-FILE_NAME = "outbox.sqlite3"
 BYTES_AT_MOST = 500_000_000
 DEAD_LETTERS_AT_MOST = 200
-
-_SCHEMA = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-CREATE TABLE event (
-    message_id TEXT PRIMARY KEY,
-    sequence INTEGER NOT NULL UNIQUE,
-    made_at REAL NOT NULL,                      -- seconds since 1970, as every time here
-    full_bytes INTEGER NOT NULL,                -- 0: no image, or it had to be dropped
-    full_sha256 TEXT,                           -- kept when the image goes: its receipt may still be on the way
-    text_bytes INTEGER NOT NULL,
-    text_sha256 TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'sent', 'refused', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_due REAL NOT NULL DEFAULT 0,
-    reason TEXT
-) STRICT;
-CREATE INDEX event_due ON event (state, next_due, sequence);
--- payloads stand apart, so that marking an event doesn't rewrite 300 kB
-CREATE TABLE payload (
-    message_id TEXT NOT NULL REFERENCES event ON DELETE CASCADE,
-    kind TEXT NOT NULL CHECK (kind IN ('full', 'text')),
-    body BLOB NOT NULL,
-    PRIMARY KEY (message_id, kind)
-) STRICT;
-PRAGMA user_version = 1;
-"""
+RECEIPTED_SECONDS = 24 * 3600.0
+RECEIPTED_BYTES_AT_MOST = 200_000_000
 
 
 class OutboxFullError(Exception):
@@ -52,11 +29,14 @@ class OutboxFullError(Exception):
 @dataclass(frozen=True, slots=True)
 class Limits:
     """bytes_at_most: sealed bytes kept, dead letters included; where they pass it images go, oldest first, and never
-    text. dead_letters: how many refused events are kept.
+    text. dead_letters: how many refused events are kept. receipted_bytes and receipted_seconds: how much, and for how
+    long, of what the box has already.
     """
 
     bytes_at_most: int = BYTES_AT_MOST
     dead_letters: int = DEAD_LETTERS_AT_MOST
+    receipted_bytes: int = RECEIPTED_BYTES_AT_MOST
+    receipted_seconds: float = RECEIPTED_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +52,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How the outbox stands. Times are seconds since 1970; the counts of drops run since it was made."""
+    """How the outbox stands. Times are seconds since 1970; the counts of drops run since it was made.
+
+    kept: receipted events still here. disk_full: the last event that was put found no room for all of it.
+    """
 
     queue_epoch: str
     highest_sequence: int
@@ -85,6 +68,8 @@ class Figures:
     dead_letters_dropped: int
     receipted: int
     last_receipt_at: float | None
+    kept: int
+    disk_full: bool
 
 
 class Outbox:
@@ -97,7 +82,7 @@ class Outbox:
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
         try:
-            self._prepare(new_epoch)
+            prepare(self._db, new_epoch)
         except BaseException:
             self._db.close()
             raise
@@ -121,6 +106,7 @@ class Outbox:
         # the disk is full: make room from what the text can do without
         try:
             with self._transaction():
+                self._drop_receipted(self._total())
                 self._drop_images(self._images_bytes() // 2)
             return self._put(build, now, keep_image=False)
         except sqlite3.OperationalError as error:
@@ -153,6 +139,8 @@ class Outbox:
             self._set_about("highest_sequence", sequence)
             if event.full and not keep_image:
                 self._add_about("images_dropped", 1)
+            if bool(self._about("disk_full")) == keep_image:
+                self._set_about("disk_full", int(not keep_image))
             self._keep_to_limit()
         return sequence
 
@@ -162,7 +150,8 @@ class Outbox:
         """Events to send now, longest due first, then in their order; those in ``besides`` left out."""
         rows = self._db.execute(
             "SELECT message_id, sequence, attempts, full_bytes, text_bytes FROM event"
-            " WHERE state != 'dead' AND (next_due <= ? OR next_due > ?) ORDER BY next_due, sequence LIMIT ?",
+            " WHERE state IN ('waiting', 'sent', 'refused') AND (next_due <= ? OR next_due > ?)"
+            " ORDER BY next_due, sequence LIMIT ?",
             # due in more than a day: the clock was set back since
             (now, now + 86_400, at_most + len(besides)),
         )
@@ -171,7 +160,8 @@ class Outbox:
     def next_due(self, besides: Collection[str] = ()) -> float | None:
         """When the next event is due, those in ``besides`` left out; None where none is."""
         rows = self._db.execute(
-            "SELECT message_id, next_due FROM event WHERE state != 'dead' ORDER BY next_due, sequence LIMIT ?",
+            "SELECT message_id, next_due FROM event WHERE state IN ('waiting', 'sent', 'refused')"
+            " ORDER BY next_due, sequence LIMIT ?",
             (len(besides) + 1,),
         )
         return next((due for message_id, due in rows if message_id not in besides), None)
@@ -179,7 +169,9 @@ class Outbox:
     def payload(self, message_id: str, *, with_image: bool) -> bytes | None:
         """The sealed payload; None where it is gone (receipted, or its image dropped, a moment ago)."""
         row = self._db.execute(
-            "SELECT body FROM payload WHERE message_id = ? AND kind = ?", (message_id, "full" if with_image else "text")
+            "SELECT body FROM payload JOIN event USING (message_id) WHERE message_id = ? AND kind = ?"
+            " AND state IN ('waiting', 'sent', 'refused')",
+            (message_id, "full" if with_image else "text"),
         ).fetchone()
         return None if row is None else bytes(row[0])
 
@@ -187,14 +179,15 @@ class Outbox:
         """It is on its way for one more time; without a receipt it is due again at ``next_due``."""
         self._db.execute(
             "UPDATE event SET state = 'sent', attempts = attempts + 1, next_due = ? WHERE message_id = ?"
-            " AND state != 'dead'",
+            " AND state IN ('waiting', 'sent', 'refused')",
             (next_due, message_id),
         )
 
     def mark_refused(self, message_id: str, next_due: float) -> None:
         """The broker didn't take it: it counts as not sent."""
         self._db.execute(
-            "UPDATE event SET state = 'refused', next_due = ? WHERE message_id = ? AND state != 'dead'",
+            "UPDATE event SET state = 'refused', next_due = ? WHERE message_id = ?"
+            " AND state IN ('waiting', 'sent', 'refused')",
             (next_due, message_id),
         )
 
@@ -202,30 +195,60 @@ class Outbox:
         """All events are due now: after a new connection, or when a hindrance is gone."""
         self._db.execute(
             "UPDATE event SET state = 'waiting', next_due = 0"
-            " WHERE next_due > 0 AND (state = 'refused' OR (state != 'dead' AND NOT ?))",
+            " WHERE next_due > 0 AND (state = 'refused' OR (state IN ('waiting', 'sent') AND NOT ?))",
             (only_refused,),
         )
 
     def remove(self, message_id: str, sha256: str, now: float) -> bool:
-        """Delete an event that the box says it has. False, and nothing done, where the digest isn't the event's."""
+        """The box has this event: nothing waits of it any more, and it is kept only for a day in which the box may ask.
+
+        False, and nothing done, where the digest isn't the event's.
+        """
         with self._transaction():
             done = self._db.execute(
-                "DELETE FROM event WHERE message_id = ? AND ? IN (full_sha256, text_sha256) AND state != 'dead'",
-                (message_id, sha256),
+                "UPDATE event SET state = 'receipted', next_due = ?"
+                " WHERE message_id = ? AND ? IN (full_sha256, text_sha256)"
+                " AND state IN ('waiting', 'sent', 'refused')",
+                (now, message_id, sha256),
             ).rowcount
             if done:
                 self._add_about("receipted", 1)
                 self._set_about("last_receipt_at", now)
-        if done and not self._db.execute("SELECT 1 FROM event WHERE state != 'dead'").fetchone():
+                self._forget_receipted(now)
+        if done:
             self._give_back_space()
         return bool(done)
+
+    def resend(self, queue_epoch: str, from_sequence: int) -> int:
+        """Have every event from this number on sent again, those receipted or refused by the box too; how many.
+
+        0 for the epoch of another outbox: the box speaks of one that is gone.
+        """
+        if queue_epoch != self.epoch:
+            return 0
+        with self._transaction():
+            receipted = self._db.execute(
+                "SELECT count(*) FROM event WHERE sequence >= ? AND state = 'receipted'", (from_sequence,)
+            ).fetchone()[0]
+            self._add_about("receipted", -receipted)
+            return self._db.execute(
+                "UPDATE event SET state = 'waiting', next_due = 0, attempts = 0, reason = NULL WHERE sequence >= ?",
+                (from_sequence,),
+            ).rowcount
+
+    def forget_old(self, now: float) -> None:
+        """Delete what was receipted more than a day before ``now``."""
+        with self._transaction():
+            self._forget_receipted(now)
+        self._give_back_space()
 
     def reject(self, message_id: str, sha256: str, reason: str, now: float) -> bool:
         """Move an event that the box will never take to the dead letters. False where the digest isn't the event's."""
         with self._transaction():
             done = self._db.execute(
                 "UPDATE event SET state = 'dead', next_due = ?, reason = ?"
-                " WHERE message_id = ? AND ? IN (full_sha256, text_sha256) AND state != 'dead'",
+                " WHERE message_id = ? AND ? IN (full_sha256, text_sha256)"
+                " AND state IN ('waiting', 'sent', 'refused')",
                 (now, reason, message_id, sha256),
             ).rowcount
             if done:
@@ -241,7 +264,7 @@ class Outbox:
         with self._transaction("DEFERRED"):
             depth, size, lowest, oldest = self._db.execute(
                 "SELECT count(*), coalesce(sum(full_bytes + text_bytes), 0), min(sequence), min(made_at) FROM event"
-                " WHERE state != 'dead'"
+                " WHERE state IN ('waiting', 'sent', 'refused')"
             ).fetchone()
             return Figures(
                 queue_epoch=self.epoch,
@@ -255,34 +278,11 @@ class Outbox:
                 dead_letters_dropped=self._about("dead_letters_dropped"),
                 receipted=self._about("receipted"),
                 last_receipt_at=self._about("last_receipt_at"),
+                kept=self._count("receipted"),
+                disk_full=bool(self._about("disk_full")),
             )
 
     # -- within
-
-    def _prepare(self, new_epoch: str) -> None:
-        # auto_vacuum must be set before the first table, secure_delete and synchronous at every opening
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("PRAGMA secure_delete = ON")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        self._db.execute("PRAGMA journal_size_limit = 16000000")
-        with self._transaction():
-            if self._db.execute("PRAGMA user_version").fetchone()[0]:
-                return
-            for statement in _SCHEMA.split(";\n"):
-                self._db.execute(statement)
-            self._db.executemany(
-                "INSERT INTO about VALUES (?, ?)",
-                [
-                    ("queue_epoch", new_epoch),
-                    ("highest_sequence", 0),
-                    ("images_dropped", 0),
-                    ("dead_letters_dropped", 0),
-                    ("receipted", 0),
-                    ("last_receipt_at", None),
-                ],
-            )
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -311,8 +311,14 @@ class Outbox:
         return int(self._db.execute("SELECT coalesce(sum(full_bytes), 0) FROM event").fetchone()[0])
 
     def _keep_to_limit(self) -> None:
-        """Drop what can be done without: images, the dead letters' first, then dead letters. Text that waits stays."""
+        """Drop what can be done without: what the box has already, images, the dead letters' first, then dead letters.
+
+        Text that waits stays.
+        """
         over = self._total() - self._limits.bytes_at_most
+        if over > 0:
+            self._drop_receipted(over)
+            over = self._total() - self._limits.bytes_at_most
         if over > 0:
             self._drop_images(over)
         if self._total() > self._limits.bytes_at_most:
@@ -320,6 +326,30 @@ class Outbox:
 
     def _total(self) -> int:
         return int(self._db.execute("SELECT coalesce(sum(full_bytes + text_bytes), 0) FROM event").fetchone()[0])
+
+    def _forget_receipted(self, now: float) -> None:
+        """Keep to the limits of what is receipted: its age, either way should the clock have been set, and its size."""
+        self._db.execute(
+            "DELETE FROM event WHERE state = 'receipted' AND abs(next_due - ?) > ?",
+            (now, self._limits.receipted_seconds),
+        )
+        size = self._db.execute(
+            "SELECT coalesce(sum(full_bytes + text_bytes), 0) FROM event WHERE state = 'receipted'"
+        ).fetchone()[0]
+        if size > self._limits.receipted_bytes:
+            self._drop_receipted(size - self._limits.receipted_bytes)
+
+    def _drop_receipted(self, bytes_wanted: int) -> None:
+        """Delete receipted events, oldest first, until that many bytes are free or none is left."""
+        rows = self._db.execute(
+            "SELECT message_id, full_bytes + text_bytes FROM event WHERE state = 'receipted' ORDER BY sequence"
+        ).fetchall()
+        freed = 0
+        for message_id, size in rows:
+            if freed >= bytes_wanted:
+                break
+            self._db.execute("DELETE FROM event WHERE message_id = ?", (message_id,))
+            freed += size
 
     def _drop_images(self, bytes_wanted: int) -> None:
         rows = self._db.execute(
@@ -343,33 +373,9 @@ class Outbox:
         self._add_about("dead_letters_dropped", dropped)
 
     def _give_back_space(self) -> None:
-        """Return the file's free pages to the disk once the queue is empty and there are many."""
+        """Return the file's free pages to the disk once nothing but dead letters is left and there are many."""
+        if self._db.execute("SELECT 1 FROM event WHERE state != 'dead'").fetchone():
+            return
         if self._db.execute("PRAGMA freelist_count").fetchone()[0] > 1000:
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def set_aside_damaged(folder: Path, suffix: str) -> None:
-    """Rename an outbox that SQLite can't open, so that the device can go on with a new one and nothing is deleted."""
-    for name in (FILE_NAME, FILE_NAME + "-wal", FILE_NAME + "-shm"):
-        if (folder / name).exists():
-            (folder / name).rename(folder / f"{name}.damaged-{suffix}")
-
-
-def hold_folder(folder: Path) -> sqlite3.Connection:
-    """Claim ``folder`` for one process: the lock lasts as long as the connection, and goes with the process.
-
-    Raises FolderInUseError where another process has it.
-    """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = sqlite3.connect(folder / "agent.lock", timeout=0, isolation_level=None)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        lock.close()
-        raise FolderInUseError("another agent runs on this data folder") from error
-    return lock
-
-
-class FolderInUseError(Exception):
-    """Another process holds the data folder."""

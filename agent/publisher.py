@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent.connection import (
     PACKET_OVERHEAD,
@@ -23,14 +23,17 @@ from agent.connection import (
     Received,
 )
 from agent.message import (
-    Heartbeat,
     Receipt,
     ReceiptError,
     ReceiptStatus,
     build_heartbeat,
+    build_renewal,
     parse_receipt,
 )
+from agent.orders import Orders
 from agent.outbox import Outbox, Waiting
+from agent.renewal import Renewal
+from agent.standing import Standing, make_heartbeat
 
 NOBODY_LISTENS = 0x10
 NOT_AUTHORIZED = 0x87
@@ -83,7 +86,10 @@ class Edges:
 
 
 class Publisher:
-    """The owner of the connection. ``run`` in a thread of its own; ``wake`` and ``stop`` from any thread."""
+    """The owner of the connection. ``run`` in a thread of its own; ``wake`` and ``stop`` from any thread.
+
+    standing() is asked at every heartbeat, in the publisher's thread; without it ``policy_version`` is all there is.
+    """
 
     def __init__(
         self,
@@ -91,14 +97,20 @@ class Publisher:
         open_outbox: Callable[[], Outbox],
         *,
         agent_version: str,
-        policy_version: str,
+        policy_version: str = "",
         edges: Edges,
         say: Callable[[str], None],
         pace: Pace | None = None,
+        standing: Callable[[], Standing] | None = None,
+        orders: Orders | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         self._credentials = credentials
         self._open_outbox = open_outbox
-        self._versions = (agent_version, policy_version)
+        self._agent_version = agent_version
+        self._standing = standing or (lambda: Standing(policy_version))
+        self._renewal = renewal
+        self._orders = orders or Orders(None, renewal, say=say)
         self._edges = edges
         self._say = say
         self._pace = pace or Pace()
@@ -141,7 +153,8 @@ class Publisher:
     def _run_connection(self) -> None:
         self._number += 1
         self._forget_connection()
-        self._connection = Connection(self._credentials, self._number, self._inbox, self._pace.window)
+        self._used = self._renewal.credentials() if self._renewal else self._credentials
+        self._connection = Connection(self._used, self._number, self._inbox, self._pace.window)
         try:
             self._connection.open()
         except (OSError, ValueError) as error:
@@ -168,6 +181,8 @@ class Publisher:
         if not self._over:
             self._over = True
             self._failures += 1
+            if self._renewal and not self._ready:
+                self._renewal.failed(self._used)
             if not self._stopping.is_set():
                 self._say(reason)
 
@@ -215,14 +230,19 @@ class Publisher:
                 self._packet_at_most = happening.packet_at_most
                 if happening.unacknowledged_at_most:
                     self._window = min(self._pace.window, happening.unacknowledged_at_most)
+                if self._renewal and self._renewal.connected(self._used):
+                    self._say("the renewed certificate is in use")
                 self._outbox.make_due()
                 self._say(f"connected to the box; {self._outbox.figures().queue_depth} waiting")
             case Lost():
                 self._lose(f"connection to the box lost ({happening.reason})")
             case Acknowledged():
                 self._handle_acknowledgement(happening)
-            case Received():
+            case Received(kind="receipt"):
                 self._handle_receipt(happening.payload)
+            case Received():
+                if self._orders.carry_out(happening.kind, happening.payload, self._outbox, self._edges.now()):
+                    self._lose("the connection is ended to make it anew")
 
     def _handle_acknowledgement(self, answer: Acknowledged) -> None:
         message_id = self._by_mid.pop(answer.mid, None)
@@ -341,22 +361,17 @@ class Publisher:
         if self._edges.monotonic() < self._beat_at:
             return
         self._beat_at = self._edges.monotonic() + self._pace.heartbeat_every
-        figures = self._outbox.figures()
-        agent_version, policy_version = self._versions
-        beat = Heartbeat(
-            device_id=self._credentials.device_id,
-            queue_epoch=figures.queue_epoch,
-            highest_sequence=figures.highest_sequence,
-            lowest_unreceipted=figures.lowest_unreceipted,
-            queue_depth=figures.queue_depth,
-            queue_bytes=figures.queue_bytes,
-            oldest_at=None if figures.oldest_at is None else datetime.fromtimestamp(figures.oldest_at, UTC),
-            dead_letters=figures.dead_letters,
-            agent_version=agent_version,
-            policy_version=policy_version,
-            sent_at=self._edges.now(),
-        )
+        self._outbox.forget_old(self._edges.now().timestamp())
+        figures, standing = self._outbox.figures(), self._standing()
+        beat = make_heartbeat(self._credentials.device_id, self._agent_version, figures, standing, self._edges.now())
         self._connection.publish_heartbeat(build_heartbeat(beat))
+        self._renew()
+
+    def _renew(self) -> None:
+        request = self._renewal.request(self._edges.now()) if self._renewal else None
+        if request:
+            self._say("asking the box for a new certificate")
+            self._connection.publish_renewal(build_renewal(request))
 
     def _jitter(self, seconds: float) -> float:
         return seconds * self._edges.chance.uniform(0.8, 1.2)

@@ -81,6 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     enrol.add_argument("--request", type=Path, required=True, help="the request the device made (PEM)")
     enrol.add_argument("--out", type=Path, required=True, help="where to write its certificate")
     enrol.add_argument("--place", default="", help="where the device is kept")
+    code = add("enrolment-code", _enrolment_code, "print a code by which one device enrols itself; it works once")
+    code.add_argument("--academy", required=True, help="the id of the academy it belongs to")
+    code.add_argument("--place", default="", help="where the device is kept")
+    code.add_argument("--prefix", default="", help="what its id begins with; the academy's short name without it")
+    code.add_argument("--hours", type=float, default=24, help="how long the code works: 24 hours")
+    revoke = add("revoke", _revoke, "shut a device out, at once and for good")
+    revoke.add_argument("device_id", help="the device's id, as on the page of devices")
+    issue = add("issue-policy", _issue_policy, "sign a policy for an academy and send it to its devices")
+    issue.add_argument("file", type=Path, metavar="FILE", help="the draft (JSON; docs/devices.md)")
+    issue.add_argument("--academy", required=True, help="the id of the academy it is for")
     link = add("setup-link", _setup_link, "print the link by which a trust's first lead makes their account")
     link.add_argument("--trust", metavar="ID", help="which trust, where the box holds several")
     link.add_argument("--for", dest="email", metavar="EMAIL", help="a new link for one person who is locked out")
@@ -142,9 +152,11 @@ def _worker(options: argparse.Namespace) -> int:
 
 
 def _web(_options: argparse.Namespace) -> int:
+    from appliance.broker.desk import Desk
     from appliance.web.serve import serve
 
-    serve(load_config(), start_log("portal"))
+    config = load_config()
+    serve(config, start_log("portal"), Desk(config).answer)
     return 0
 
 
@@ -204,6 +216,37 @@ def _enrol(options: argparse.Namespace) -> int:
     _require_database(config)
     enrol_from_request(config, options.device_id, options.academy, options.request, options.out, options.place)
     print(f"{options.device_id} is enrolled; its certificate is in {options.out}")
+    return 0
+
+
+def _enrolment_code(options: argparse.Namespace) -> int:
+    from appliance.devices import make_code
+
+    config = load_config()
+    _require_database(config)
+    if not 0 < options.hours <= 24 * 31:
+        raise SettingsError("--hours: a time of up to 31 days is expected")
+    print(make_code(config, options.academy, options.place, options.prefix, options.hours))
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    from appliance.devices import shut_out
+
+    config = load_config()
+    _require_database(config)
+    shut_out(config, options.device_id)
+    print(f"{options.device_id} is revoked. A running box has it in effect within seconds.")
+    return 0
+
+
+def _issue_policy(options: argparse.Namespace) -> int:
+    from appliance.devices import issue_from_file
+
+    config = load_config()
+    _require_database(config)
+    policy = issue_from_file(config, options.academy, options.file)
+    print(f"Policy {policy.number} ({policy.version}) is in force, until {policy.expires_at:%d %B %Y}.")
     return 0
 
 

@@ -25,6 +25,7 @@ class Config:
     host_name: str = "localhost"
     portal_port: int = 8443
     broker_port: int = 8883
+    websocket_port: int = 8884
     smtp_host: str = "localhost"
     smtp_port: int = 25
     smtp_from: str = "trustkeep@localhost"

@@ -1,6 +1,7 @@
 """Bringing the box up on one machine: the checks before, what must exist, and the programs."""
 
 import os
+import resource
 import secrets
 import shutil
 import socket
@@ -13,12 +14,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from appliance.broker import certificates, mosquitto
+from appliance.broker import certificates
+from appliance.broker.upkeep import write_broker_files
 from appliance.config import Config
 from appliance.front import write_front_configuration
 from appliance.log import start_log
 from appliance.store.connection import open_system
-from appliance.store.devices import select_revoked_device_ids
 from appliance.store.migrations import migrate
 from appliance.store.people import count_staff, get_password_hash, select_trusts
 from appliance.supervisor import Program, Supervisor
@@ -27,6 +28,9 @@ from appliance.workflow.invite import InvitationError, invite_by_system, invite_
 
 _DISK_NEEDED = 200_000_000
 """Bytes that must be free before the box starts: some two thousand captures."""
+
+
+_FILES = 65_536
 
 
 class StartError(Exception):
@@ -72,7 +76,8 @@ def _check_home(config: Config) -> None:
 
 def check_ports(config: Config) -> None:
     """Raise StartError when another program holds one of the box's ports."""
-    for port, name in ((config.portal_port, "portal_port"), (config.broker_port, "broker_port")):
+    for name in ("portal_port", "broker_port", "websocket_port"):
+        port = getattr(config, name)
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -138,7 +143,7 @@ def run_box(config: Config, more: Sequence[Program], ready: Callable[[], None]) 
     prepare(config)
     say = start_log("box")
     db = open_system(config.database)
-    mosquitto.write_configuration(config, select_revoked_device_ids(db))
+    write_broker_files(config, db, datetime.now(UTC))
     db.close()
     front = write_front_configuration(config, as_root=os.geteuid() == 0)
     ours = [sys.executable, "-m", "appliance"]
@@ -151,6 +156,7 @@ def run_box(config: Config, more: Sequence[Program], ready: Callable[[], None]) 
         Program("front", [_find("nginx"), "-e", "stderr", "-c", str(front)]),
         *more,
     ]
+    _allow_many_files()
     supervisor = Supervisor(programs, say)
     pid_file = config.run / "box.pid"
     pid_file.write_text(f"{os.getpid()}\n")
@@ -160,6 +166,14 @@ def run_box(config: Config, more: Sequence[Program], ready: Callable[[], None]) 
         pid_file.unlink(missing_ok=True)
     say("stopped; nothing is lost")
     return 0
+
+
+def _allow_many_files() -> None:
+    """Every connected device is an open file of the broker; an ordinary login allows 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _find(program: str) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-MODULES = ("events", "scope", "way")
+MODULES = ("agent_bench", "devices", "events", "scope", "way")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,9 +92,11 @@ def measure(events: int = EVENTS) -> list[dict[str, Any]]:
 
 
 def _make_bench(folder: Path) -> Bench:
-    with socket.socket() as probe:
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        config = Config(home=folder / "box", broker_port=probe.getsockname()[1])
+        other.bind(("127.0.0.1", 0))
+        ports = probe.getsockname()[1], other.getsockname()[1]
+    config = Config(home=folder / "box", broker_port=ports[0], websocket_port=ports[1])
     for path in (config.data, config.run, config.captures):
         path.mkdir(parents=True)
     now = datetime.now(UTC)

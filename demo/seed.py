@@ -10,16 +10,17 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from agent.enrolment import make_key_and_request
+from appliance.broker.signing import make_signer
 from appliance.config import Config
 from appliance.safeguarding.access import ROLES, Grant
 from appliance.safeguarding.audit import SYSTEM, AuditEntry
-from appliance.safeguarding.severity import Category
 from appliance.start import StartError, enrol_from_request
-from appliance.store import academies, devices, people
+from appliance.store import academies, people, policies
 from appliance.store.audit import append_audit
 from appliance.store.connection import open_system, transaction
 from appliance.store.credentials import Credential, SecretSeal, insert_credential
 from appliance.workflow.grant import add_staff
+from appliance.workflow.issue import issue_policy
 from demo.content import POLICY_FILE, DemoDevice, DemoStaff, DemoTrust, load_trust
 
 _WORDS = """
@@ -99,8 +100,6 @@ def _fill(db: Database, seal: SecretSeal, trust: DemoTrust, now: datetime) -> li
             )
             people.insert_pupil(db, pupil)
             people.insert_pupil_account(db, new_id(), pupil, child.account)
-        rules = json.loads(POLICY_FILE.read_text(encoding="utf-8"))["rules"]
-        devices.set_policy_rules(db, {rule["id"]: Category(rule["category"]) for rule in rules})
     for person in trust.staff:
         account = _add_person(db, seal, trust, person, now)
         if person.demo:
@@ -129,8 +128,23 @@ def _give_authenticator(db: Database, seal: SecretSeal, staff_id: str, secret: s
         append_audit(db, AuditEntry(SYSTEM, "credential:added", f"staff:{staff_id}", None, now, detail))
 
 
+def issue_policies(config: Config) -> None:
+    """Issue the demo's policy for each academy that has none, or an earlier one than the file's."""
+    draft = json.loads(POLICY_FILE.read_text(encoding="utf-8"))
+    db = open_system(config.database)
+    try:
+        in_force = policies.select_policies(db)
+        for academy in load_trust().academies:
+            issued = in_force.get(academy.key)
+            if issued is None or issued.version != draft["version"]:
+                issue_policy(db, None, academy.key, draft, make_signer(config), datetime.now(UTC), new_id)
+    finally:
+        db.close()
+
+
 def enrol_devices(config: Config) -> list[tuple[DemoDevice, Path]]:
     """Have each demo device make its key, be enrolled and get its settings. Returns devices and settings files."""
+    issue_policies(config)
     return [(device, _enrol(config, device)) for device in load_trust().devices]
 
 
@@ -144,13 +158,15 @@ def _enrol(config: Config, device: DemoDevice) -> Path:
         request = make_key_and_request(folder, device.id).request
         place = f"{device.name}: {device.place}"
         enrol_from_request(config, device.id, device.academy, request, certificate, place)
+    _write_policy(config, device, folder / "policy.json")
     settings = folder / "agent.json"
     settings.write_text(
         json.dumps(
             {
                 "device_id": device.id,
                 "data_dir": "outbox",
-                "policy": str(POLICY_FILE),
+                "policy": "policy.json",
+                "policy_key": str(config.keys / "policy.pub"),
                 "box_key": str(config.keys / "box.pub"),
                 "broker": {
                     "host": "localhost",
@@ -164,3 +180,14 @@ def _enrol(config: Config, device: DemoDevice) -> Path:
         )
     )
     return settings
+
+
+def _write_policy(config: Config, device: DemoDevice, path: Path) -> None:
+    """Give a device the policy in force, as enrolling with a code would."""
+    db = open_system(config.database)
+    try:
+        found = policies.get_policy_envelope(db, device.academy)
+        assert found is not None
+        path.write_text(found[1])
+    finally:
+        db.close()

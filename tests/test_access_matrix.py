@@ -30,6 +30,7 @@ from appliance.store.captures import set_preview
 from appliance.store.connection import open_system, transaction
 from appliance.web.app import create_app
 from appliance.worker import index_once, start_indexing
+from appliance.workflow.enrol import make_enrolment_code
 from appliance.workflow.moderate import moderate_event
 from appliance.workflow.open_record import lock_record, open_record
 from appliance.workflow.record import open_concern, record_action
@@ -63,6 +64,7 @@ PEOPLE: dict[str, tuple[Role, str | None, str | None] | None] = {
 CHANGES_WITHOUT_A_FORM = (
     "event.submit_acknowledge", "concern.submit_action_done", "report.submit_read", "record.submit_seen",
     "record.submit_unlock", "staff.submit_link", "staff.submit_grant_end", "academy.submit_switch",
+    "device.submit_resend", "device.submit_withdrawal",
 )  # fmt: skip
 """Asked last, in this order, as they change what the others would find. What ends the session comes after them."""
 
@@ -85,6 +87,7 @@ def make_world(folder: Path) -> World:
         for role, academy_id, trust_id in [at]
     }
     ids = {"token": "no-such-token", "filename": "portal.css"}
+    (box.config.keys / "ca.crt").write_bytes(b"the box's authority")
     pupil = box.pupil("ashby", "Robin", SURNAME)
     locked = box.pupil("ashby", "Kim", f"{SURNAME}-Locked")
     ids |= {"pupil_id": pupil.id, "event_id": box.assessed(account=pupil.id, typed=f"{WORDS} i dont want to go home")}
@@ -113,7 +116,9 @@ def make_world(folder: Path) -> World:
     (grant_id,) = box.db.conn.execute("SELECT id FROM staff_grant WHERE staff_id = ?", [actors["staff"].staff_id]).fetchone()  # fmt: skip  # noqa: E501
     ids |= {"concern_id": "concern-1", "action_id": "action-1", "referral_id": "referral-1", "report_id": "report-1"}
     ids |= {"entry_id": "entry-1", "notice_id": notice_id, "grant_id": grant_id, "kind": "pupil", "part_id": locked.id}
-    ids |= {"staff_id": actors["staff"].staff_id}
+    ids |= {"staff_id": actors["staff"].staff_id, "device_id": "ASH-01"}
+    make_enrolment_code(box.db, None, "ashby", "Library", "", real, bytes(range(32)))
+    (ids["code_id"],) = box.db.conn.execute("SELECT id FROM enrolment_code").fetchone()
     indexer = start_indexing(box.config, box.db, lambda line: None)
     while index_once(indexer, box.db, NOW, lambda line: None):
         pass

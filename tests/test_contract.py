@@ -177,6 +177,15 @@ def test_a_heartbeat_arrives_as_it_was_built(lowest, oldest):
         "agent_version": "0.1.0",
         "policy_version": "starter-1",
         "sent_at": NOW,
+        "policy_number": 4,
+        "policy_expired": True,
+        "platform": "linux-x11",
+        "permissions_missing": ("accessibility",),
+        "monitored_now": False,
+        "notice_accepted": oldest,
+        "images_dropped": 2,
+        "held_back": 3,
+        "disk_full": True,
     }
     beat = box.parse_heartbeat(agent.heartbeat_topic(DEVICE), agent.build_heartbeat(agent.Heartbeat(**names)))
     assert beat == box.Heartbeat(**names)
@@ -187,6 +196,10 @@ def test_both_speak_on_the_same_topics():
         (agent.event_topic, topics.Kind.EVENT),
         (agent.receipt_topic, topics.Kind.RECEIPT),
         (agent.heartbeat_topic, topics.Kind.HEARTBEAT),
+        (agent.policy_topic, topics.Kind.POLICY),
+        (agent.command_topic, topics.Kind.COMMAND),
+        (agent.certificate_topic, topics.Kind.CERTIFICATE),
+        (agent.renew_topic, topics.Kind.RENEW),
     ):
         assert topics.parse_topic(build_topic(DEVICE)) == (kind, DEVICE)
     assert agent.MESSAGE_ID_PROPERTY == box.MESSAGE_ID_PROPERTY

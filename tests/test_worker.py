@@ -44,6 +44,7 @@ from appliance.worker import Tools, index_once, open_tools, reindex, run_once, r
 from appliance.workflow.assess import (
     LEASE,
     MOST_TRIES,
+    RETRY_AFTER,
     Assessment,
     assess_event,
     claim_next_event,
@@ -299,11 +300,15 @@ def test_after_three_failures_of_any_kind_a_person_gets_it_and_nothing_is_quoted
     event_id = box.report(WORRYING)
     broken = replace(tools_of(tools, box), scorer=_Tells())
     for tries in range(1, MOST_TRIES + 1):
-        assert run_once(broken, box.db, now, box.say)
+        # not at once: what failed for want of room on the disk must not use up its tries in seconds
+        assert tries == 1 or not run_once(
+            broken, box.db, lambda tries=tries: now() + (tries - 1) * RETRY_AFTER[0] * 0.9, box.say
+        )
+        assert run_once(broken, box.db, lambda tries=tries: now() + (tries - 1) * RETRY_AFTER[-1], box.say)
         assert box.event(event_id).attempts == tries
         assert box.event(event_id).state is (EventState.UNREADABLE if tries == MOST_TRIES else EventState.RECEIVED)
     assert box.event(event_id).state_reason == "The box could not assess this event (ValueError)."
-    assert not run_once(broken, box.db, now, box.say)
+    assert not run_once(broken, box.db, lambda: now() + timedelta(days=1), box.say)
     assert event_id in {one.id for one in events.select_queue(box.db)}
     assert len(box.said) == MOST_TRIES
     assert box.said[0].startswith("event not assessed: ValueError in test_worker.py, line ")
@@ -312,7 +317,10 @@ def test_after_three_failures_of_any_kind_a_person_gets_it_and_nothing_is_quoted
 def test_one_events_failure_leaves_the_next_alone(box: Box, tools: Tools) -> None:
     box.report("one")
     run_once(replace(tools_of(tools, box), scorer=_Tells()), box.db, now, box.say)
+    box.report("two")
     assert run_once(tools_of(tools, box), box.db, now, box.say)
+    assert box.count("event WHERE state = 'received'") == 1
+    assert run_once(tools_of(tools, box), box.db, lambda: now() + RETRY_AFTER[0], box.say)
     assert box.count("event WHERE state = 'received'") == 0
 
 

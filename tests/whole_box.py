@@ -95,8 +95,13 @@ class WholeBox:
 
 def start_box(home: Path, *arguments: str) -> WholeBox:
     """Start a demo box and wait until its portal answers."""
-    portal, broker, mailbox = free_ports(3)
-    ports = {"TRUSTKEEP_PORTAL_PORT": portal, "TRUSTKEEP_BROKER_PORT": broker, "TRUSTKEEP_SMTP_PORT": mailbox}
+    portal, broker, sockets, mailbox = free_ports(4)
+    ports = {
+        "TRUSTKEEP_PORTAL_PORT": portal,
+        "TRUSTKEEP_BROKER_PORT": broker,
+        "TRUSTKEEP_WEBSOCKET_PORT": sockets,
+        "TRUSTKEEP_SMTP_PORT": mailbox,
+    }
     environment = {**os.environ, "TRUSTKEEP_HOME": str(home), **{name: str(port) for name, port in ports.items()}}
     home.mkdir(parents=True, exist_ok=True)
     output = home.parent / f"{home.name}.log"

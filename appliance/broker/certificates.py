@@ -6,6 +6,7 @@ made anew in silence: what devices sealed, or who was shut out, hangs on it.
 
 import ipaddress
 import secrets
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -27,20 +29,22 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from appliance.broker.files import PUBLIC, SECRET, make_private_folder, write_file
 from appliance.broker.topics import INGEST, is_device_id
 from appliance.config import Config
+from appliance.store.enrolment import Certificate
 
 CA_DAYS = 20 * 365
 SERVER_DAYS = 800
 """Browsers refuse a server's certificate that runs for more than 825 days."""
-DEVICE_DAYS = 5 * 365
-"""A laptop's life. There is no renewal by itself yet, and a device whose certificate ends falls silent."""
+DEVICE_DAYS = 365
+"""A device asks for the next one by itself at two thirds of this: it may lie in a cupboard for four months."""
 CRL_DAYS = 90
-"""An expired list of revoked ones makes the broker refuse every device, so it runs long, and is renewed early."""
+"""An expired list of revoked ones makes the broker refuse every device, so it runs long, and is written daily."""
 RENEW_BEFORE = timedelta(days=60)
 BACKDATED = timedelta(days=1)
 """For devices whose clock is behind."""
 REQUEST_AT_MOST = 10_000
 """Bytes of a certificate request."""
 SECRET_BYTES = 32
+_PairKey = X25519PrivateKey | Ed25519PrivateKey
 
 
 class KeysError(Exception):
@@ -61,6 +65,7 @@ def make_keys(config: Config, now: datetime) -> list[str]:
     made += _make_certificate(config, "server", _server_builder(config), now)
     made += _make_certificate(config, INGEST, _client_builder(INGEST), now)
     made += _make_box_key(config)
+    made += _make_policy_key(config)
     made += _make_secret(config, "capture.key", config.captures)
     made += _make_secret(config, "session.key", None)
     if refresh_crl(config, now):
@@ -76,6 +81,14 @@ def load_box_key(config: Config) -> X25519PrivateKey:
     return key
 
 
+def load_policy_key(config: Config) -> Ed25519PrivateKey:
+    """The key that signs policies. Raises KeysError."""
+    key = _load_key(config.keys / "policy.key")
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeysError("policy.key is not an Ed25519 key. Restore it from the backup.")
+    return key
+
+
 def load_secret(config: Config, name: str) -> bytes:
     """The 32 bytes of ``capture.key`` or ``session.key``. Raises KeysError."""
     secret = _read(config.keys / name)
@@ -84,10 +97,13 @@ def load_secret(config: Config, name: str) -> bytes:
     return secret
 
 
-def sign_request(config: Config, csr_pem: bytes, device_id: str, now: datetime) -> tuple[bytes, str]:
-    """Sign a device's request: its certificate (PEM) and the serial number (hex).
+def sign_request(
+    config: Config, csr_pem: bytes, device_id: str, now: datetime, *, any_name: bool = False
+) -> tuple[bytes, Certificate]:
+    """Sign a device's request: its certificate (PEM), and what is kept of it.
 
-    Of the request only the key and the name count; whatever else it asks for is left out. Raises RequestError.
+    Of the request only the key and the name count; whatever else it asks for is left out. any_name: the request may
+    propose another name; the certificate has ``device_id`` all the same. Raises RequestError.
     """
     if not is_device_id(device_id):
         raise RequestError("A device's name is letters, digits and dashes, at most 64, and none of the box's own.")
@@ -101,36 +117,39 @@ def sign_request(config: Config, csr_pem: bytes, device_id: str, now: datetime) 
         raise RequestError("The certificate request can't be read.") from None
     if not is_signed:
         raise RequestError("The certificate request is not signed with the key it holds.")
-    if names != [device_id]:
+    if names != [device_id] and not any_name:
         raise RequestError("The certificate request is for another name than the device's.")
     strong = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
     if not strong and not (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048):
         raise RequestError("The request's key is neither P-256 nor P-384 nor RSA of 2048 bits or more.")
     certificate = _sign(config, _client_builder(device_id), key, now, DEVICE_DAYS)
-    return certificate.public_bytes(Encoding.PEM), serial_text(certificate.serial_number)
+    serial = serial_text(certificate.serial_number)
+    return certificate.public_bytes(Encoding.PEM), Certificate(serial, certificate.not_valid_after_utc)
 
 
-def revoke(config: Config, serial: str, now: datetime) -> None:
-    """Put a certificate on the list of revoked ones, for good. Tell the broker with `mosquitto.reload`.
+def revoke(config: Config, serials: Iterable[str], now: datetime) -> bool:
+    """Put certificates on the list of revoked ones, for good. Whether the list changed: tell the broker then.
 
     A connection that is already open is not ended by it: the broker's rules must deny the device as well.
     """
     revoked = _revoked(config)
-    number = int(serial, 16)
-    if number not in {one.serial_number for one in revoked}:
-        entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now).build()
-        _write_crl(config, [*revoked, entry], now)
+    known = {one.serial_number for one in revoked}
+    numbers = sorted({int(serial, 16) for serial in serials} - known)
+    builder = x509.RevokedCertificateBuilder().revocation_date(now)
+    if numbers:
+        _write_crl(config, [*revoked, *(builder.serial_number(number).build() for number in numbers)], now)
+    return bool(numbers)
 
 
 def refresh_crl(config: Config, now: datetime) -> bool:
-    """Write the list of revoked certificates anew when it is missing or runs out in less than 60 days.
+    """Write the list of revoked certificates anew when it is missing or over a day old: it always has months to run.
 
     Whether it was written: the broker must then be told with `mosquitto.reload`.
     """
     path = config.keys / "crl.pem"
     if path.exists():
         ends = _load_crl(path).next_update_utc
-        if ends is not None and ends - now > RENEW_BEFORE:
+        if ends is not None and ends - now > timedelta(days=CRL_DAYS - 1):
             return False
     _write_crl(config, _revoked(config), now)
     return True
@@ -277,14 +296,24 @@ def _still_fits(
 
 
 def _make_box_key(config: Config) -> list[str]:
-    key_path, path = config.keys / "box.key", config.keys / "box.pub"
+    return _make_pair(config, "box", X25519PrivateKey.generate, load_box_key, "devices seal for it")
+
+
+def _make_policy_key(config: Config) -> list[str]:
+    return _make_pair(config, "policy", Ed25519PrivateKey.generate, load_policy_key, "devices take no other's word")
+
+
+def _make_pair(
+    config: Config, name: str, generate: Callable[[], _PairKey], load: Callable[[Config], _PairKey], why: str
+) -> list[str]:
+    key_path, path = config.keys / f"{name}.key", config.keys / f"{name}.pub"
     made = []
     if not key_path.exists():
         if path.exists():
-            raise KeysError("box.key is missing beside box.pub. Restore it from the backup: devices seal for it.")
-        write_file(key_path, _private_pem(X25519PrivateKey.generate()), SECRET)
+            raise KeysError(f"{name}.key is missing beside {name}.pub. Restore it from the backup: {why}.")
+        write_file(key_path, _private_pem(generate()), SECRET)
         made.append(key_path.name)
-    public = load_box_key(config).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = load(config).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if not path.exists() or path.read_bytes() != public:
         write_file(path, public, PUBLIC)
         made.append(path.name)
@@ -308,7 +337,7 @@ def _make_key(path: Path) -> list[str]:
     return [path.name]
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey | X25519PrivateKey) -> bytes:
+def _private_pem(key: ec.EllipticCurvePrivateKey | _PairKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance.broker.message import HEARTBEAT_AT_MOST, MESSAGE_ID_PROPERTY
-from appliance.broker.topics import INGEST, Kind, topic
+from appliance.broker.topics import FROM_DEVICES, INGEST, Kind, topic
 from appliance.config import Config
 
 UNACKNOWLEDGED_AT_MOST = 50
@@ -104,9 +104,9 @@ class Connection:
         if message.mid:
             self._client.ack(message.mid, 1)
 
-    def send_receipt(self, device_id: str, receipt: bytes) -> None:
-        """Tell the device what became of its event. One that is lost only makes the device send again."""
-        self._client.publish(topic(Kind.RECEIPT, device_id), receipt, qos=1)
+    def send(self, kind: Kind, device_id: str, payload: bytes) -> None:
+        """Send something to one device; where it is not connected it is gone."""
+        self._client.publish(topic(kind, device_id), payload, qos=1)
 
     # -- paho's thread
 
@@ -115,7 +115,7 @@ class Connection:
             self.inbox.put(Lost(f"refused: {reason_code}"))
             return
         every = SubscribeOptions(qos=1)
-        client.subscribe([(topic(Kind.EVENT, "+"), every), (topic(Kind.HEARTBEAT, "+"), every)])
+        client.subscribe([(topic(kind, "+"), every) for kind in FROM_DEVICES])
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reason_codes: Any, _properties: Any) -> None:
         refused = [code for code in reason_codes if code.is_failure]

@@ -8,7 +8,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from appliance.broker.sealing import SealError, open_sealed
 from appliance.broker.topics import Kind, parse_topic
+from appliance.safeguarding.device import Heartbeat
 from appliance.safeguarding.event import Capture, Event
 from appliance.workflow.ingest import Receipt, Report
 
@@ -46,25 +46,18 @@ AGE_AT_MOST = timedelta(days=400)
 """How long a device may hold an event before the box gets it: a year in a cupboard."""
 
 
+PERMISSIONS_AT_MOST = 20
+RENEWAL_AT_MOST = 16_000
+"""Bytes of a request for a new certificate."""
+
+
 class MessageError(ValueError):
-    """A message that can't be taken in. The message is one sentence: why, and nothing of what it held."""
+    """A message that can't be taken in. The message is one sentence: why, and nothing of what it held.
 
+    place: the queue epoch and sequence of an event that was understood that far.
+    """
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """How a device's outbox stands. Times are aware datetimes in UTC, sizes in bytes."""
-
-    device_id: str
-    queue_epoch: str
-    highest_sequence: int
-    lowest_unreceipted: int | None
-    queue_depth: int
-    queue_bytes: int
-    oldest_at: datetime | None
-    dead_letters: int
-    agent_version: str
-    policy_version: str
-    sent_at: datetime
+    place: tuple[str, int] | None = None
 
 
 def parse_event_message(
@@ -87,10 +80,21 @@ def parse_event_message(
         raise MessageError("The message id in the header is not the one the message came under.")
     if header.get("device_id") != device_id:
         raise MessageError("The device in the header is not the one that sent the message.")
+    place = _epoch(header), _number(header, "sequence", 1)
+    try:
+        return _report(header, image, device_id, message_id, place, now)
+    except MessageError as error:
+        error.place = place
+        raise
+
+
+def _report(
+    header: Mapping[str, Any], image: bytes, device_id: str, message_id: str, place: tuple[str, int], now: datetime
+) -> Report:
     event = Event(
         message_id=message_id,
         device_id=device_id,
-        sequence=_number(header, "sequence", 1),
+        sequence=place[1],
         account=_text(header, "account"),
         occurred_at=_check_age(_time(header, "occurred_at"), now),
         rule_id=_text(header, "rule_id"),
@@ -101,7 +105,7 @@ def parse_event_message(
         typed=_text(header, "typed", TYPED_AT_MOST),
         context=_context(header),
     )
-    return Report(event, _epoch(header), _capture(header, image), image)
+    return Report(event, place[0], _capture(header, image), image)
 
 
 def parse_heartbeat(topic: str, payload: bytes) -> Heartbeat:
@@ -126,13 +130,41 @@ def parse_heartbeat(topic: str, payload: bytes) -> Heartbeat:
         agent_version=_text(fields, "agent_version"),
         policy_version=_text(fields, "policy_version"),
         sent_at=_time(fields, "sent_at"),
+        policy_number=_number(fields, "policy_number", 0) if _is_given(fields, "policy_number") else None,
+        platform=_text(fields, "platform", 100) if _is_given(fields, "platform") else None,
+        permissions_missing=_permissions(fields),
+        monitored_now=_flag(fields, "monitored_now"),
+        notice_accepted=_time(fields, "notice_accepted") if _is_given(fields, "notice_accepted") else None,
+        images_dropped=_number(fields, "images_dropped", 0) if _is_given(fields, "images_dropped") else None,
+        disk_full=_flag(fields, "disk_full"),
+        policy_expired=_flag(fields, "policy_expired"),
+        held_back=_number(fields, "held_back", 0) if _is_given(fields, "held_back") else None,
     )
+
+
+def parse_renewal(topic: str, payload: bytes) -> tuple[str, bytes]:
+    """The device that asks for a new certificate, and its request (PEM). Raises MessageError."""
+    if len(payload) > RENEWAL_AT_MOST:
+        raise MessageError(f"The request is larger than {RENEWAL_AT_MOST:,} bytes.")
+    device_id = _device_in(topic, Kind.RENEW)
+    return device_id, _text(_object(payload), "csr", RENEWAL_AT_MOST).encode()
 
 
 def build_receipt(message_id: str, payload_sha256: str, status: Receipt, reason: str | None) -> bytes:
     """What a device is told of one event. payload_sha256: hex, of the sealed payload as it came."""
     receipt = {"message_id": message_id, "sha256": payload_sha256, "status": str(status), "reason": reason}
     return json.dumps(receipt).encode()
+
+
+def build_resend(queue_epoch: str, from_sequence: int) -> bytes:
+    """The command by which a device sends again what it still holds of a queue, from one event on."""
+    fields = {"version": VERSION, "command": "resend", "queue_epoch": queue_epoch, "from_sequence": from_sequence}
+    return json.dumps(fields).encode()
+
+
+def build_certificate(certificate: bytes, authority: bytes) -> bytes:
+    """What a device gets that asked for a new certificate; both PEM."""
+    return json.dumps({"certificate": certificate.decode("ascii"), "ca": authority.decode("ascii")}).encode()
 
 
 def _device_in(topic: str, kind: Kind) -> str:
@@ -200,6 +232,22 @@ def _number(fields: Mapping[str, Any], name: str, least: int, most: int = NUMBER
     if type(value) is not int or not least <= value <= most:  # True is an int too
         raise MessageError(f"The field {name} is not a whole number from {least} to {most:,}.")
     return value
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool | None:
+    value = fields.get(name)
+    if value is not None and type(value) is not bool:
+        raise MessageError(f"The field {name} is neither true nor false.")
+    return value
+
+
+def _permissions(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    names = fields.get("permissions_missing")
+    if names is None:
+        return ()
+    if not isinstance(names, list) or len(names) > PERMISSIONS_AT_MOST:
+        raise MessageError(f"The field permissions_missing is not a list of at most {PERMISSIONS_AT_MOST}.")
+    return tuple(_check_text(name, "permissions_missing", 100) for name in names)
 
 
 def _epoch(fields: Mapping[str, Any]) -> str:

@@ -19,6 +19,16 @@ class Kind(StrEnum):
     EVENT = "event"
     HEARTBEAT = "heartbeat"
     RECEIPT = "receipt"
+    POLICY = "policy"
+    COMMAND = "command"
+    RENEW = "renew"
+    CERTIFICATE = "certificate"
+
+
+FROM_DEVICES = (Kind.EVENT, Kind.HEARTBEAT, Kind.RENEW)
+"""What a device may send under its own name, and the box alone may read."""
+TO_DEVICES = (Kind.RECEIPT, Kind.POLICY, Kind.COMMAND, Kind.CERTIFICATE)
+"""What the box alone may send, and a device may read of its own."""
 
 
 def is_device_id(text: str) -> bool:

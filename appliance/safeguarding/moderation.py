@@ -10,6 +10,22 @@ from enum import StrEnum
 from appliance.safeguarding.event import EventState
 from appliance.safeguarding.severity import CATEGORIES, Category, Severity
 
+PUPIL_HELP_RULE = "pupil-help"
+"""The rule under which a pupil's own "I need help" comes in. No phrase fires it: the pupil did."""
+
+PUPIL_HELP_LEVEL = Severity.SERIOUS
+"""A child who asks for help is never graded lower by the machine."""
+
+
+def is_pupils_own(rule_id: str) -> bool:
+    """Whether the pupil sent this to ask for help. It always goes to a person, whatever the machine makes of it."""
+    return rule_id == PUPIL_HELP_RULE
+
+
+def least_level(rule_id: str) -> Severity:
+    """The level below which the machine may not put an event of this rule."""
+    return PUPIL_HELP_LEVEL if is_pupils_own(rule_id) else Severity.NOISE
+
 
 class FalsePositiveReason(StrEnum):
     """Why a moderator says an event is no concern. The value is stored; the words are FALSE_POSITIVE_REASONS."""
@@ -62,12 +78,16 @@ def check_verdict(verdict: Verdict) -> None:
         raise VerdictError("Choose a category, or mark the event as a false positive with its reason.")
 
 
-def state_after_assessment(category: Category, level: Severity, rule_category: Category) -> EventState:
-    """Where an event goes once it is read and scored.
+def state_after_assessment(
+    category: Category, level: Severity, rule_category: Category, rule_id: str = ""
+) -> EventState:
+    """Where an event goes once it is read and scored. What a pupil sent to ask for help waits for a person, always.
 
     It waits for a person when the machine sees a concern at LOW or above, or when either the machine or the rule that
     fired names a category that is always read by a person and the score did not clear it entirely.
     """
+    if is_pupils_own(rule_id):
+        return EventState.AWAITING_MODERATION
     if category is not Category.NONE and (level >= Severity.LOW or CATEGORIES[category].always_read):
         return EventState.AWAITING_MODERATION
     if category is not Category.NONE and CATEGORIES[rule_category].always_read:

@@ -14,6 +14,7 @@ class Permission(StrEnum):
     CONCERN_RECORD = "concern:record"
     CONCERN_REPORT = "concern:report"
     CONCERN_VIEW = "concern:view"
+    DEVICE_MANAGE = "device:manage"
     DEVICE_VIEW = "device:view"
     ESCALATION_ACKNOWLEDGE = "escalation:acknowledge"
     ESCALATION_VIEW = "escalation:view"
@@ -113,6 +114,7 @@ ROLES: dict[Role, RoleInfo] = {
                 Permission.ACADEMY_MANAGE,
                 Permission.AUDIT_EXPORT,
                 Permission.AUDIT_VIEW,
+                Permission.DEVICE_MANAGE,
                 Permission.DEVICE_VIEW,
                 Permission.ESCALATION_ACKNOWLEDGE,
                 Permission.ESCALATION_VIEW,
@@ -216,7 +218,7 @@ ROLES: dict[Role, RoleInfo] = {
     ),
     Role.TECHNICIAN: RoleInfo(
         "Technician",
-        "Looks after devices and the box; never sees what a pupil wrote.",
-        frozenset({Permission.DEVICE_VIEW}),
+        "Looks after devices and the box: enrols devices, shuts lost ones out, and never sees what a pupil wrote.",
+        frozenset({Permission.DEVICE_MANAGE, Permission.DEVICE_VIEW}),
     ),
 }

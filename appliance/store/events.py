@@ -151,13 +151,21 @@ def get_event(db: Database, event_id: str) -> StoredEvent | None:
     return next(iter(_select(db, "WHERE e.id = :id", {"id": event_id})), None)
 
 
-def claim_event(db: Database, worker: str, lease_until: datetime) -> str | None:
+_CLAIMABLE = "state = 'received' AND (retry_at IS NULL OR retry_at <= ?)"
+
+
+def has_claimable(db: Database, now: datetime) -> bool:
+    """Whether an event waits to be assessed. On a system connection."""
+    return db.conn.execute(f"SELECT 1 FROM event WHERE {_CLAIMABLE} LIMIT 1", [to_text(now)]).fetchone() is not None
+
+
+def claim_event(db: Database, worker: str, now: datetime, lease_until: datetime) -> str | None:
     """Take the oldest waiting event for a worker: RECEIVED becomes ASSESSING with a lease. Its id, or None.
 
     Call inside transaction().
     """
     row = db.conn.execute(
-        "SELECT id FROM event WHERE state = 'received' ORDER BY received_at LIMIT 1",
+        f"SELECT id FROM event WHERE {_CLAIMABLE} ORDER BY received_at LIMIT 1", [to_text(now)]
     ).fetchone()
     if row is None:
         return None
@@ -189,6 +197,11 @@ def set_event_state(db: Database, event_id: str, state: EventState, reason: str 
         " WHERE id = ?",
         [state, reason, event_id],
     )
+
+
+def set_event_retry(db: Database, event_id: str, retry_at: datetime) -> None:
+    """Have nobody claim the event before a time."""
+    db.conn.execute("UPDATE scoped_event SET retry_at = ? WHERE id = ?", [to_text(retry_at), event_id])
 
 
 def set_assessment(

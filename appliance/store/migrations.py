@@ -325,6 +325,93 @@ CREATE INDEX event_confirmed ON event(academy_id, level DESC, occurred_at DESC, 
 """
 
 
+@migrations()
+def m0005_devices(db: Database) -> None:
+    """Signed policies, enrolment codes, certificates, what heartbeats say, and which events never came."""
+    for statement in _DEVICE_TABLES.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_DEVICE_TABLES = """
+ALTER TABLE device ADD COLUMN kind TEXT NOT NULL DEFAULT 'desktop';
+ALTER TABLE device ADD COLUMN shut_out_at TEXT;
+ALTER TABLE event ADD COLUMN retry_at TEXT;
+ALTER TABLE rejected_message ADD COLUMN queue_epoch TEXT;
+ALTER TABLE rejected_message ADD COLUMN sequence INTEGER;
+CREATE INDEX device_revoked ON device(id) WHERE revoked_at IS NOT NULL;
+
+CREATE TABLE heartbeat (
+    device_id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, heard_at TEXT NOT NULL, sent_at TEXT NOT NULL,
+    queue_epoch TEXT NOT NULL, highest_sequence INTEGER NOT NULL, lowest_unreceipted INTEGER,
+    queue_depth INTEGER NOT NULL, queue_bytes INTEGER NOT NULL, oldest_at TEXT, dead_letters INTEGER NOT NULL,
+    agent_version TEXT NOT NULL, policy_version TEXT NOT NULL, policy_number INTEGER, platform TEXT,
+    permissions_missing TEXT NOT NULL, monitored_now INTEGER, notice_accepted TEXT, images_dropped INTEGER,
+    disk_full INTEGER, policy_expired INTEGER, held_back INTEGER
+) STRICT;
+CREATE INDEX heartbeat_academy ON heartbeat(academy_id, heard_at);
+
+CREATE TABLE device_certificate (
+    serial TEXT PRIMARY KEY, academy_id TEXT NOT NULL, device_id TEXT NOT NULL, made_at TEXT NOT NULL,
+    ends_at TEXT NOT NULL, revoked_at TEXT
+) STRICT;
+CREATE INDEX device_certificate_device ON device_certificate(device_id, made_at);
+CREATE INDEX device_certificate_revoked ON device_certificate(serial) WHERE revoked_at IS NOT NULL;
+INSERT INTO device_certificate
+    SELECT certificate_serial, academy_id, id, enrolled_at,
+        strftime('%Y-%m-%dT%H:%M:%S.000000+00:00', enrolled_at, '+1825 days'), revoked_at
+    FROM device WHERE certificate_serial IS NOT NULL GROUP BY certificate_serial;
+
+CREATE TABLE device_token (
+    device_id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, hash TEXT NOT NULL, made_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE policy (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, number INTEGER NOT NULL, version TEXT NOT NULL,
+    envelope TEXT NOT NULL, issued_at TEXT NOT NULL, expires_at TEXT NOT NULL, issued_by TEXT NOT NULL,
+    UNIQUE (academy_id, number)
+) STRICT;
+
+CREATE TABLE enrolment_code (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, place TEXT NOT NULL, prefix TEXT NOT NULL, made_by TEXT NOT NULL,
+    made_at TEXT NOT NULL, expires_at TEXT NOT NULL, used_at TEXT, device_id TEXT, withdrawn_at TEXT
+) STRICT;
+CREATE INDEX enrolment_code_academy ON enrolment_code(academy_id, made_at DESC);
+
+CREATE TABLE device_command (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, device_id TEXT NOT NULL, queue_epoch TEXT NOT NULL,
+    from_sequence INTEGER NOT NULL, asked_by TEXT NOT NULL, asked_at TEXT NOT NULL, sent_at TEXT
+) STRICT;
+CREATE INDEX device_command_device ON device_command(device_id, asked_at);
+CREATE INDEX device_command_unsent ON device_command(asked_at) WHERE sent_at IS NULL;
+
+CREATE TABLE sequence_mark (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, device_id TEXT NOT NULL, queue_epoch TEXT NOT NULL,
+    highest INTEGER NOT NULL, claimed INTEGER NOT NULL, claimed_at TEXT, settled INTEGER NOT NULL,
+    held_from INTEGER, UNIQUE (device_id, queue_epoch)
+) STRICT;
+INSERT INTO sequence_mark
+    SELECT device_id || ' ' || queue_epoch, min(academy_id), device_id, queue_epoch, max(sequence), max(sequence), NULL,
+        max(sequence), NULL
+    FROM event GROUP BY device_id, queue_epoch;
+
+CREATE TABLE event_gap (
+    id INTEGER PRIMARY KEY, academy_id TEXT NOT NULL, device_id TEXT NOT NULL, queue_epoch TEXT NOT NULL,
+    first INTEGER NOT NULL, last INTEGER NOT NULL, noticed_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX event_gap_device ON event_gap(device_id, queue_epoch, last);
+INSERT INTO event_gap (academy_id, device_id, queue_epoch, first, last, noticed_at)
+    SELECT academy_id, device_id, queue_epoch, before + 1, sequence - 1, received_at FROM (
+        SELECT academy_id, device_id, queue_epoch, sequence, received_at, lag(sequence, 1, 0)
+            OVER (PARTITION BY device_id, queue_epoch ORDER BY sequence) AS before
+        FROM event)
+    WHERE sequence > before + 1;
+
+CREATE TABLE broker_change (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL) STRICT;
+INSERT INTO broker_change (id, number) VALUES (1, 1);
+"""
+
+
 def migrate(db: Database) -> list[str]:
     """Apply the missing migrations and redraw the scoped views. Returns the names of those applied."""
     missing = [migration.name for migration in migrations.pending(db)]

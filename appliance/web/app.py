@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from appliance import __version__
 from appliance.config import Config
 from appliance.safeguarding.access import NotAllowedError, Permission, reachable_academies
+from appliance.safeguarding.moderation import is_pupils_own
 from appliance.safeguarding.severity import CATEGORIES, LEVEL_CRITERIA, Category, Severity, category_label
 from appliance.safeguarding.sign_in import IDLE_LIMIT
 from appliance.store import alerts, events, notices, people
@@ -29,6 +30,7 @@ from appliance.web import (
     concern,
     device,
     directory,
+    enrolment,
     event,
     figures,
     gate,
@@ -56,6 +58,7 @@ _PAGES = (
     concern,
     device,
     directory,
+    enrolment,
     event,
     figures,
     health,
@@ -95,6 +98,9 @@ _DONE = {
     "second_factor.submit_lock": "locked their session",
     "second_factor.submit_passkey": "proved a passkey",
     "directory.submit_directory": "signed in",
+    "device.submit_code": "made an enrolment code",
+    "device.submit_revocation": "revoked a device",
+    "device.submit_resend": "asked a device to send again",
     "event.submit_verdict": "graded an event",
     "event.submit_false_positive": "marked an event as a false positive",
     "event.submit_acknowledge": "acknowledged an event",
@@ -121,8 +127,10 @@ _DONE = {
 """What a change is called in the portal's progress lines."""
 
 
-def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -> Flask:
-    """The portal for one box. say: takes one line for each change made through it.
+def create_app(
+    config: Config, say: Callable[[str], None] = lambda line: None, desk: enrolment.Desk = enrolment.no_desk
+) -> Flask:
+    """The portal for one box. say: takes one line for each change made through it. desk: takes on devices.
 
     Raises StoreError on an old schema, UndeclaredViewError on a view without its mark, SettingsError on a directory
     whose settings do not fit together.
@@ -151,7 +159,9 @@ def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -
     app.url_value_preprocessor(_allow_upload)
     # the gate comes first: who may not open a page has nothing of what they send read
     gate.init_gate(app)
-    CSRFProtect(app)
+    app.extensions["desk"] = desk
+    # a device brings a code that counts once, and no cookie: there is nothing to forge it with
+    CSRFProtect(app).exempt(enrolment.pages)
     gate.public(app.view_functions["static"])
     for page in _PAGES:
         app.register_blueprint(page.pages)
@@ -163,11 +173,11 @@ def create_app(config: Config, say: Callable[[str], None] = lambda line: None) -
     return app
 
 
-_LIMITS = {"academy.submit_import": academy.GIAS_LIMIT}
+_LIMITS = {"academy.submit_import": academy.GIAS_LIMIT, "enrolment.submit_enrolment": enrolment.REQUEST_AT_MOST}
 
 
 def _allow_upload(endpoint: str | None, _values: object) -> None:
-    """Let the one page that takes a large file take it. The limit must stand before the CSRF check reads the form."""
+    """Set the limit of pages that take more or less than others. It must stand before the CSRF check reads the form."""
     if endpoint in _LIMITS:
         request.max_content_length = _LIMITS[endpoint]
 
@@ -271,6 +281,7 @@ def _add_words(app: Flask, zone: ZoneInfo) -> None:
     def words() -> dict[str, object]:
         return {
             "Category": Category,
+            "asked_for_help": is_pupils_own,
             "Permission": Permission,
             "Severity": Severity,
             "categories": CATEGORIES,

@@ -9,11 +9,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from appliance.config import Config
 from appliance.web.app import create_app
+from appliance.web.enrolment import Desk
 
 
 class _Portal(BaseApplication):  # type: ignore[misc]
-    def __init__(self, config: Config, say: Callable[[str], None]) -> None:
-        self._config, self._say = config, say
+    def __init__(self, config: Config, say: Callable[[str], None], desk: Desk) -> None:
+        self._config, self._say, self._desk = config, say, desk
         super().__init__()
 
     def load_config(self) -> None:
@@ -34,12 +35,12 @@ class _Portal(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        app = create_app(self._config, self._say)
+        app = create_app(self._config, self._say, self._desk)
         # nginx is the only one who can reach the socket, so its word on address and scheme is taken
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]
         return app
 
 
-def serve(config: Config, say: Callable[[str], None]) -> None:
-    """Serve until told to stop."""
-    _Portal(config, say).run()
+def serve(config: Config, say: Callable[[str], None], desk: Desk) -> None:
+    """Serve until told to stop. desk: takes on devices that bring an enrolment code."""
+    _Portal(config, say, desk).run()

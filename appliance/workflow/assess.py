@@ -9,7 +9,7 @@ from sqlite_utils import Database
 from appliance.safeguarding.audit import SYSTEM, AuditEntry, Detail
 from appliance.safeguarding.escalation import TOLD_BEFORE_MODERATION, owed_at
 from appliance.safeguarding.event import CategoryScores, EventState, Reading, may_follow
-from appliance.safeguarding.moderation import state_after_assessment
+from appliance.safeguarding.moderation import least_level, state_after_assessment
 from appliance.safeguarding.severity import Category, Severity
 from appliance.store import assessments, captures, events
 from appliance.store.audit import append_audit
@@ -21,6 +21,9 @@ LEASE = timedelta(minutes=2)
 
 MOST_TRIES = 3
 """After so many failed tries an event goes to a person unread."""
+
+RETRY_AFTER = (timedelta(seconds=20), timedelta(minutes=2))
+"""Waits after the first and the second failed try: what failed for want of room on the disk has time to pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,10 @@ class Assessment:
 
 def claim_next_event(db: Database, worker: str, now: datetime) -> events.StoredEvent | None:
     """Take the oldest waiting event, with a lease. None when nothing waits."""
-    if db.conn.execute("SELECT 1 FROM event WHERE state = 'received' LIMIT 1").fetchone() is None:
+    if not events.has_claimable(db, now):
         return None
     with transaction(db):
-        event_id = events.claim_event(db, worker, now + LEASE)
+        event_id = events.claim_event(db, worker, now, now + LEASE)
     return events.get_event(db, event_id) if event_id else None
 
 
@@ -49,7 +52,7 @@ def return_lapsed_events(db: Database, now: datetime) -> int:
     """Put events of lost workers back; those tried MOST_TRIES times go to a person. Returns how many."""
     lapsed = events.select_lapsed(db, now)
     for event_id, _ in lapsed:
-        give_back_event(db, event_id, "the worker that held it stopped", now)
+        give_back_event(db, event_id, "the worker that held it stopped", now, at_once=True)
     return len(lapsed)
 
 
@@ -60,18 +63,24 @@ def return_events_of(db: Database, worker: str, now: datetime) -> int:
     """
     held = events.select_held(db, worker)
     for event_id in held:
-        give_back_event(db, event_id, "the worker that held it stopped", now)
+        give_back_event(db, event_id, "the worker that held it stopped", now, at_once=True)
     return len(held)
 
 
-def give_back_event(db: Database, event_id: str, problem: str, now: datetime) -> EventState:
-    """End a failed try: back to RECEIVED, or UNREADABLE after MOST_TRIES. Returns the new state."""
+def give_back_event(db: Database, event_id: str, problem: str, now: datetime, *, at_once: bool = False) -> EventState:
+    """End a failed try: back to RECEIVED, or UNREADABLE after MOST_TRIES. Returns the new state.
+
+    The next try is made after a wait that grows; at_once: without one, as when a worker was stopped.
+    """
     with transaction(db):
         event = events.get_event(db, event_id)
         if event is None or event.state is not EventState.ASSESSING:
             return event.state if event else EventState.RECEIVED
         if event.attempts < MOST_TRIES:
             events.set_event_state(db, event_id, EventState.RECEIVED, problem)
+            if not at_once:
+                wait = RETRY_AFTER[min(max(event.attempts, 1), len(RETRY_AFTER)) - 1]
+                events.set_event_retry(db, event_id, now + wait)
             return EventState.RECEIVED
         events.set_event_state(db, event_id, EventState.UNREADABLE, problem)
         detail: Detail = {"tries": event.attempts, "problem": problem}
@@ -89,13 +98,14 @@ def assess_event(
         if event is None or event.state is not EventState.ASSESSING:
             # its lease ran out and another worker was quicker: that worker's view stands
             return event.state if event else EventState.RECEIVED
-        state = state_after_assessment(scores.category, scores.level, event.rule_category)
-        if assessment.problem is not None:
+        state = state_after_assessment(scores.category, scores.level, event.rule_category, event.rule_id)
+        if assessment.problem is not None and state is not EventState.AWAITING_MODERATION:
             # a screen nobody could read is never set aside by the machine
             state = EventState.UNREADABLE if scores.category is Category.NONE else EventState.AWAITING_MODERATION
         if not may_follow(event.state, state):
             raise ValueError(f"an event can't go from {event.state} to {state}")
         level = scores.level if assessment.problem is None else max(scores.level, Severity.LOW)
+        level = max(level, least_level(event.rule_id))
         if assessment.reading is not None:
             assessments.insert_reading(db, new_id(), event_id, event.academy_id, assessment.reading)
         if assessment.preview is not None:

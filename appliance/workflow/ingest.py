@@ -10,8 +10,9 @@ from sqlite_utils import Database
 from appliance.safeguarding.audit import SYSTEM, AuditEntry
 from appliance.safeguarding.escalation import owed_at
 from appliance.safeguarding.event import Capture, Event
+from appliance.safeguarding.moderation import least_level
 from appliance.safeguarding.severity import Severity
-from appliance.store import captures, devices, events, people
+from appliance.store import captures, devices, events, people, sequences
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
 
@@ -56,15 +57,15 @@ def ingest_event(
         return Receipt.DUPLICATE
     if report.capture is not None:
         vault.save(report.capture.sha256, report.image)
-    event_id = new_id()
+    event_id, level = new_id(), max(_LEVEL_UNTIL_ASSESSED, least_level(event.rule_id))
     origin = events.Origin(
         event_id=event_id,
         academy_id=academy_id,
         pupil_id=people.get_pupil_id_of_account(db, academy_id, event.account),
         rule_category=devices.get_rule_category(db, event.rule_id),
         queue_epoch=report.queue_epoch,
-        level=_LEVEL_UNTIL_ASSESSED,
-        owed_at=owed_at(_LEVEL_UNTIL_ASSESSED, now),
+        level=level,
+        owed_at=owed_at(level, now),
     )
     with transaction(db):
         if not events.insert_event(db, event, origin, now):
@@ -72,6 +73,7 @@ def ingest_event(
         if report.capture is not None:
             captures.insert_capture(db, new_id(), event_id, academy_id, report.capture)
         devices.set_device_seen(db, event.device_id, now)
+        sequences.note_sequence(db, event.device_id, academy_id, report.queue_epoch, event.sequence, now)
         detail = {"device": event.device_id, "capture": report.capture.sha256 if report.capture else None}
         append_audit(db, AuditEntry(SYSTEM, "event:received", f"event:{event_id}", academy_id, now, detail))
     return Receipt.STORED
@@ -79,7 +81,11 @@ def ingest_event(
 
 @dataclass(frozen=True, slots=True)
 class BadMessage:
-    """A message that could not be taken in. message_id is None when not even that could be read."""
+    """A message that could not be taken in. message_id is None when not even that could be read.
+
+    queue_epoch, sequence: its place among the device's events, where that much was understood, so that it is not
+    taken for one that never came.
+    """
 
     device_id: str
     message_id: str | None
@@ -87,6 +93,8 @@ class BadMessage:
     payload: bytes
     payload_sha256: str
     reason: str
+    queue_epoch: str | None = None
+    sequence: int | None = None
 
 
 def keep_rejected_message(
@@ -113,7 +121,11 @@ def keep_rejected_message(
             bad.payload_sha256,
             len(bad.payload),
             now,
+            bad.queue_epoch,
+            bad.sequence,
         )
+        if bad.queue_epoch is not None and bad.sequence is not None:
+            sequences.note_sequence(db, bad.device_id, academy_id, bad.queue_epoch, bad.sequence, now)
         if kept:
             detail = {"device": bad.device_id, "reason": bad.reason}
             append_audit(db, AuditEntry(SYSTEM, "message:rejected", f"message:{row_id}", academy_id, now, detail))

@@ -3,6 +3,7 @@
 The box opens events with RFC 9180 written out, not with the library that sealed them.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -24,6 +25,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -134,6 +136,43 @@ def box_key() -> BoxKey:
     return BoxKey(X25519PrivateKey.generate())
 
 
+# -- policies
+
+
+class PolicyKey:
+    """The key the box signs policies with, and documents signed by it."""
+
+    def __init__(self) -> None:
+        self.private = Ed25519PrivateKey.generate()
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        return self.private.public_key()
+
+    def write_public(self, path: Path) -> Path:
+        path.write_bytes(self.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        return path
+
+    def sign(self, document: dict | bytes, number: int = 1, *, days: float = 30, **fields: object) -> bytes:
+        """The envelope of ``document``, numbered and dated unless it is bytes already."""
+        if isinstance(document, dict):
+            now = datetime.now(UTC)
+            dates = {"issued_at": now.isoformat(), "expires_at": (now + timedelta(days=days)).isoformat()}
+            document = json.dumps({**document, "number": number, **dates, **fields}).encode()
+        signature = self.private.sign(b"trustkeep policy v1\n" + document)
+        envelope = {
+            "document": base64.b64encode(document).decode(),
+            "signature": base64.b64encode(signature).decode(),
+            "key": hashlib.sha256(self.public.public_bytes_raw()).hexdigest(),
+        }
+        return json.dumps(envelope).encode()
+
+
+@pytest.fixture(scope="session")
+def policy_key() -> PolicyKey:
+    return PolicyKey()
+
+
 # -- certificates
 
 
@@ -147,16 +186,25 @@ class Authority:
         self.path = folder / "ca.pem"
         self.path.write_bytes(self._sign(self._name, self._key, ca=True).public_bytes(Encoding.PEM))
 
-    def issue(self, name: str) -> tuple[Path, Path]:
+    def sign_request(self, csr: bytes, days: float = 1.0, name: str | None = None) -> bytes:
+        """The PEM certificate for a PEM request, good from now on."""
+        request = x509.load_pem_x509_csr(csr)
+        assert request.is_signature_valid
+        subject = request.subject
+        if name is not None:
+            subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        return self._sign(subject, request, ca=False, days=days).public_bytes(Encoding.PEM)
+
+    def issue(self, name: str, days: float = 1.0) -> tuple[Path, Path]:
         """Certificate and key files with CN = ``name``, good for the server at localhost too."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         certificate, key_file = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        certificate.write_bytes(self._sign(subject, key, ca=False).public_bytes(Encoding.PEM))
+        certificate.write_bytes(self._sign(subject, key, ca=False, days=days).public_bytes(Encoding.PEM))
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, key_file
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
+    def _sign(self, subject: x509.Name, key, *, ca: bool, days: float = 1.0) -> x509.Certificate:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -165,7 +213,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + timedelta(days=days))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -188,8 +236,10 @@ class Broker:
             self.port: int = free.getsockname()[1]
         certificate, key = authority.issue("localhost")
         (folder / "acl").write_text(
-            "pattern write tk/v1/event/%u\npattern write tk/v1/heartbeat/%u\npattern read tk/v1/receipt/%u\n"
-            "user ingest\ntopic read tk/v1/event/#\ntopic read tk/v1/heartbeat/#\ntopic write tk/v1/receipt/#\n"
+            "pattern write tk/v1/event/%u\npattern write tk/v1/heartbeat/%u\npattern write tk/v1/renew/%u\n"
+            "pattern read tk/v1/receipt/%u\npattern read tk/v1/policy/%u\npattern read tk/v1/command/%u\n"
+            "pattern read tk/v1/certificate/%u\n"
+            "user ingest\ntopic readwrite tk/v1/#\n"
         )
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
@@ -260,6 +310,7 @@ class Box:
         self.answer: Callable[[Opened], dict | None] = lambda event: {"status": "stored"}
         self.events: list[Opened] = []
         self.beats: list[dict] = []
+        self.requests: list[bytes] = []
         self._broker = broker
         self._key = key
         self._subscribed = threading.Event()
@@ -271,7 +322,9 @@ class Box:
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id="ingest", protocol=paho.MQTTv5)
         client.tls_set(self._broker.authority.path, certificate, key_file)
         client.reconnect_delay_set(1, 1)
-        client.on_connect = lambda client, *_: client.subscribe([("tk/v1/event/+", 1), ("tk/v1/heartbeat/+", 0)])
+        client.on_connect = lambda client, *_: client.subscribe(
+            [("tk/v1/event/+", 1), ("tk/v1/heartbeat/+", 0), ("tk/v1/renew/+", 1)]
+        )
         client.on_subscribe = lambda *_: self._subscribed.set()
         client.on_disconnect = lambda *_: self._subscribed.clear()
         client.on_message = self._on_message
@@ -289,7 +342,11 @@ class Box:
 
     def say(self, device_id: str, receipt: bytes) -> None:
         """Send a receipt of one's own making."""
-        self._client.publish(f"tk/v1/receipt/{device_id}", receipt, qos=1)
+        self.tell("receipt", device_id, receipt)
+
+    def tell(self, kind: str, device_id: str, payload: bytes) -> None:
+        """Publish to one of a device's own topics."""
+        self._client.publish(f"tk/v1/{kind}/{device_id}", payload, qos=1)
 
     @property
     def sequences(self) -> list[int]:
@@ -299,6 +356,9 @@ class Box:
         kind, device_id = message.topic.split("/")[2:4]
         if kind == "heartbeat":
             self.beats.append(json.loads(message.payload))
+            return
+        if kind == "renew":
+            self.requests.append(json.loads(message.payload)["csr"].encode())
             return
         message_id = dict(message.properties.UserProperty)["message-id"]
         event = self._key.open(message_id, message.payload)
@@ -346,8 +406,8 @@ class Device:
             self._running[0].wake()
         return sequence
 
-    def start(self, **pace: float) -> None:
-        """Run the publisher, at the tests' quick pace but for what is given."""
+    def start(self, parts: dict | None = None, **pace: float) -> None:
+        """Run the publisher, at the tests' quick pace but for what is given. parts: more of its arguments."""
         publisher = Publisher(
             self.credentials,
             self.open_outbox,
@@ -356,6 +416,7 @@ class Device:
             edges=Edges(lambda: datetime.now(UTC), time.monotonic, random.Random(7)),
             say=self.lines.append,
             pace=replace(QUICK, **pace),
+            **parts or {},
         )
         thread = threading.Thread(target=publisher.run, daemon=True)
         thread.start()
@@ -444,7 +505,7 @@ def _noise() -> Callable[..., Image.Image]:
 class Program:
     """A Python program run as a process of its own, its printed lines readable as they come."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> None:
         root = Path(__file__).parents[2]
         self.process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
@@ -452,6 +513,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=root,
+            env=environment,
         )
         self.lines: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -467,6 +529,11 @@ class Program:
     def wait_for_line(self, words: str) -> None:
         while (line := self._queue.get(timeout=DEADLINE)) is None or words not in line:
             assert line is not None, f"ended without {words!r}: {self.lines}"
+
+    def drain(self) -> None:
+        """Forget the lines so far: what is waited for next comes after now."""
+        while not self._queue.empty():
+            self._queue.get()
 
     def finish(self) -> int:
         """Wait for its end; the exit code."""

@@ -16,6 +16,7 @@ SETTINGS = {
     "device_id": "larkfield-lib-07",
     "data_dir": "data",
     "policy": "policy.json",
+    "policy_key": "policy.pem",
     "box_key": "box.pem",
     "broker": {"host": "box.example", "ca": "ca.pem", "certificate": "device.pem", "key": "device.key"},
 }
@@ -23,6 +24,7 @@ TOML = """
 device_id = "larkfield-lib-07"
 data_dir = "data"
 policy = "policy.json"
+policy_key = "policy.pem"
 box_key = "box.pem"
 [broker]
 host = "box.example"

@@ -17,11 +17,11 @@ TITLE = "a window title of mine"
 
 
 @pytest.fixture
-def settings(device, page):
+def settings(device, page, policy_key):
     """A settings file beside everything it names, and a day of twelve steps, every third of which fires."""
     folder = device.folder.parent
     device.close()
-    (folder / "policy.json").write_text(json.dumps(POLICY))
+    (folder / "policy.json").write_bytes(policy_key.sign(POLICY))
     broker = {
         "host": device.credentials.host,
         "port": device.credentials.port,
@@ -35,6 +35,7 @@ def settings(device, page):
                 "device_id": device.credentials.device_id,
                 "data_dir": "data",
                 "policy": "policy.json",
+                "policy_key": policy_key.write_public(folder / "policy.pem").name,
                 "box_key": device.box_key.write_public(folder / "box.pem").name,
                 "broker": broker,
             }
@@ -98,7 +99,7 @@ def test_sigterm_stops_it_cleanly_in_the_middle_of_a_day(settings, box, start_pr
         "-m", "agent", "run", "--config", settings / "agent.json", "--day", settings / "day.jsonl",
         "--speed", "50", "--loop",
     )  # fmt: skip
-    agent.wait_for_line("event 6 queued")  # the second round
+    agent.wait_for_line("held back")  # the second round, on the same words
     agent.process.send_signal(signal.SIGTERM)
     assert agent.finish() == 0
     assert agent.lines[-1].startswith("agent stopped")
@@ -140,3 +141,33 @@ def test_a_request_is_made_on_the_command_line(tmp_path, start_program):
     assert agent.finish() == 0
     assert stat.S_IMODE((tmp_path / "new" / "device.key").stat().st_mode) == 0o600
     assert (tmp_path / "new" / "device.csr").read_bytes().startswith(b"-----BEGIN CERTIFICATE REQUEST")
+
+
+def test_an_unsigned_policy_is_refused(settings, start_program):
+    (settings / "policy.json").write_text(json.dumps(POLICY))
+    agent = start_program("-m", "agent", "run", "--config", settings / "agent.json")
+    assert agent.finish() == 2
+    assert agent.lines == ["agent: the policy isn't signed"]
+
+
+def test_nothing_is_read_outside_the_hours(settings, policy_key, start_program):
+    hours = {"time_zone": "Europe/London", "weekly": [], "take_home": False, "outside": "off"}
+    (settings / "policy.json").write_bytes(policy_key.sign(POLICY, hours=hours))
+    agent = start_program(
+        "-m", "agent", "run", "--config", settings / "agent.json", "--day", settings / "day.jsonl",
+        "--speed", "1000", "--exit-when-sent",
+    )  # fmt: skip
+    assert agent.finish() == 0
+    assert not any("fired" in line for line in agent.lines)
+
+
+def test_a_new_policy_is_in_force_at_once(settings, box, policy_key, start_program):
+    agent = start_program(
+        "-m", "agent", "run", "--config", settings / "agent.json", "--day", settings / "day.jsonl",
+        "--speed", "20", "--loop",
+    )  # fmt: skip
+    agent.wait_for_line("connected")
+    rule = {"id": "late-work", "category": "none", "phrases": ["homework is late"]}
+    box.tell("policy", "larkfield-lib-07", policy_key.sign({**POLICY, "rules": [rule]}, 2))
+    agent.wait_for_line("policy 2 in force")
+    agent.wait_for_line("rule late-work fired in Chat")

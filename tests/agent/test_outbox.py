@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.message import payload_digest
-from agent.outbox import FolderInUseError, Limits, Outbox, OutboxFullError, hold_folder
+from agent.outbox import Limits, Outbox, OutboxFullError
+from agent.outbox_file import FolderInUseError, hold_folder
 
 NOW = 1_760_000_000.0
 
@@ -270,3 +271,93 @@ def test_a_file_that_is_no_outbox_is_named_as_such(tmp_path):
     (tmp_path / "outbox.sqlite3").write_bytes(b"this is no database, only a file of that name" * 100)
     with pytest.raises(sqlite3.DatabaseError):
         Outbox(tmp_path, new_epoch="epoch-one")
+
+
+def receipt_all(outbox, now=NOW):
+    for event in outbox.due(now, 100):
+        digest = payload_digest(outbox.payload(event.message_id, with_image=bool(event.full_bytes)))
+        assert outbox.remove(event.message_id, digest, now)
+
+
+def test_receipted_events_are_sent_again_when_the_box_asks(outbox, event_builder, page):
+    for image in (page(), None, page()):
+        outbox.put(event_builder("one", image), NOW)
+    receipt_all(outbox)
+    assert outbox.resend("another-epoch", 1) == 0
+    assert outbox.resend(outbox.epoch, 2) == 2
+    assert [(event.sequence, bool(event.full_bytes)) for event in outbox.due(NOW, 10)] == [(2, False), (3, True)]
+    assert outbox.payload(outbox.due(NOW, 10)[1].message_id, with_image=True)
+    assert (outbox.figures().receipted, outbox.figures().kept) == (1, 1)
+    receipt_all(outbox)
+    assert (outbox.figures().receipted, outbox.figures().queue_depth) == (3, 0)
+
+
+def test_what_the_box_refused_is_sent_again_too_when_it_asks(outbox, event_builder):
+    outbox.put(event_builder(), NOW)
+    (event,) = outbox.due(NOW, 1)
+    digest = payload_digest(outbox.payload(event.message_id, with_image=False))
+    assert outbox.reject(event.message_id, digest, "clock", NOW)
+    assert outbox.resend(outbox.epoch, 1) == 1
+    assert outbox.figures().dead_letters == 0 and outbox.due(NOW, 1)
+
+
+def test_receipted_events_are_gone_after_a_day(outbox, event_builder):
+    outbox.put(event_builder(), NOW)
+    receipt_all(outbox)
+    outbox.forget_old(NOW + 86_000)
+    assert outbox.figures().kept == 1
+    outbox.forget_old(NOW + 86_500)
+    assert outbox.figures().kept == 0
+    assert outbox.resend(outbox.epoch, 1) == 0
+
+
+def test_receipted_events_keep_to_their_bytes_and_give_way_to_what_waits(tmp_path, event_builder, noise):
+    image = noise(200, 100)
+    outbox = open_limited(tmp_path, bytes_at_most=300_000, receipted_bytes=150_000)
+    for _ in range(4):
+        outbox.put(event_builder("kept", image), NOW)
+        receipt_all(outbox)
+    assert outbox.figures().kept == 2
+    for _ in range(4):
+        outbox.put(event_builder("waiting", image), NOW)
+    figures = outbox.figures()
+    assert (figures.kept, figures.images_dropped, figures.queue_depth) == (0, 0, 4)
+    outbox.close()
+
+
+def test_an_outbox_of_the_version_before_goes_on(tmp_path, event_builder):
+    outbox = Outbox(tmp_path, new_epoch="epoch-one")
+    outbox.put(event_builder("one"), NOW)
+    outbox.put(event_builder("two"), NOW)
+    receipted = outbox.due(NOW, 1)[0].message_id
+    outbox._db.execute("DELETE FROM event WHERE message_id = ?", (receipted,))
+    # what version 1 had otherwise
+    outbox._db.execute("PRAGMA foreign_keys = OFF")
+    (schema,) = outbox._db.execute("SELECT sql FROM sqlite_schema WHERE name = 'event'").fetchone()
+    outbox._db.execute("CREATE TABLE kept AS SELECT * FROM event")
+    outbox._db.execute("DROP TABLE event")
+    outbox._db.execute(schema.replace("'receipted', ", ""))
+    outbox._db.execute("INSERT INTO event SELECT * FROM kept")
+    outbox._db.execute("DROP TABLE kept")
+    outbox._db.execute("CREATE INDEX event_due ON event (state, next_due, sequence)")
+    outbox._db.execute("DELETE FROM about WHERE name = 'disk_full'")
+    outbox._db.execute("PRAGMA user_version = 1")
+    outbox.close()
+    again = Outbox(tmp_path, new_epoch="epoch-two")
+    assert [event.sequence for event in again.due(NOW, 10)] == [2]
+    receipt_all(again)
+    assert (again.epoch, again.figures().kept) == ("epoch-one", 1)
+    assert again._db.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert again.put(event_builder(), NOW) == 3
+    again.close()
+
+
+def test_a_full_disk_is_said_until_there_is_room_again(outbox, event_builder, noise):
+    outbox.put(event_builder("one", noise(300, 200)), NOW)
+    pages = outbox._db.execute("PRAGMA page_count").fetchone()[0]
+    outbox._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+    outbox.put(event_builder("two", noise(400, 300)), NOW)
+    assert outbox.figures().disk_full
+    outbox._db.execute(f"PRAGMA max_page_count = {pages + 10_000}")
+    outbox.put(event_builder("three"), NOW)
+    assert not outbox.figures().disk_full

@@ -210,6 +210,15 @@ def test_the_heartbeat_tells_how_the_outbox_stands(device, box, wait_until):
         "agent_version",
         "policy_version",
         "sent_at",
+        "policy_number",
+        "policy_expired",
+        "platform",
+        "permissions_missing",
+        "monitored_now",
+        "notice_accepted",
+        "images_dropped",
+        "held_back",
+        "disk_full",
     }
     assert (beat["version"], beat["device_id"], beat["queue_epoch"]) == (1, "larkfield-lib-07", device.outbox.epoch)
     assert (beat["highest_sequence"], beat["queue_depth"], beat["dead_letters"]) == (2, 1, 0)
@@ -241,3 +250,28 @@ def test_no_line_holds_what_was_typed(device, box, wait_until):
     wait_until(lambda: device.outbox.figures().dead_letters == 1, "a dead letter")
     device.stop()
     assert device.lines and not any("secret" in line for line in device.lines)
+
+
+def test_the_box_can_have_receipted_events_sent_again(device, box, wait_until):
+    for number in range(3):
+        device.put(f"number {number}")
+    device.start()
+    wait_until(lambda: device.depth == 0, "an empty outbox")
+    first = [event.message_id for event in box.events]
+    resend = {"version": 1, "command": "resend", "queue_epoch": device.outbox.epoch, "from_sequence": 2}
+    box.tell("command", device.credentials.device_id, json.dumps(resend).encode())
+    wait_until(lambda: len(box.events) == 5 and device.depth == 0, "two events again")
+    assert [event.message_id for event in box.events[3:]] == first[1:]
+    assert box.sequences == [1, 2, 3, 2, 3]
+
+
+def test_a_command_nobody_knows_is_said_and_ignored(device, box, wait_until):
+    device.start()
+    device.wait_for_line("connected")
+    unknown = (b"[]", b"{" * 5000, b'{"version":1,"command":"wipe"}', b'{"version":2,"command":"resend"}',
+               b'{"version":1,"command":"resend","queue_epoch":"x","from_sequence":"all"}')  # fmt: skip
+    for command in unknown:
+        box.tell("command", device.credentials.device_id, command)
+    wait_until(lambda: sum("command ignored" in line for line in device.lines) == len(unknown), "all of them ignored")
+    device.put()
+    wait_until(lambda: device.depth == 0, "an empty outbox")

@@ -28,8 +28,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.connection import Credentials
 from agent.enrolment import make_key_and_request
 from appliance.broker import certificates, mosquitto
+from appliance.broker.upkeep import write_broker_files
 from appliance.config import Config
-from appliance.store.devices import select_revoked_device_ids
+from appliance.store.enrolment import Certificate
 from appliance.workflow.enrol import enrol_device
 from tests.factories import Box, make_box
 
@@ -179,7 +180,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.box: Box = make_box(folder / "box")
-        self.config: Config = replace(self.box.config, broker_port=free_port())
+        self.config: Config = replace(self.box.config, broker_port=free_port(), websocket_port=free_port())
         self.folder = folder
         self.started: list[Program] = []
         self._clients: list[Client] = []
@@ -190,14 +191,15 @@ class Site:
 
     def start_mosquitto(self) -> Program:
         """Write mosquitto's files and start it; it listens when this returns."""
-        path = mosquitto.write_configuration(self.config, select_revoked_device_ids(self.box.db))
+        path = write_broker_files(self.config, self.box.db, datetime.now(UTC))
         program = Program(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", path)
         self.started.append(program)
 
         def listens() -> bool:
             assert program.process.poll() is None, f"mosquitto ended by itself: {program.lines}"
             try:
-                socket.create_connection(("127.0.0.1", self.config.broker_port), timeout=1).close()
+                for port in (self.config.broker_port, self.config.websocket_port):
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
             except OSError:
                 return False
             return True
@@ -213,6 +215,8 @@ class Site:
             _INGEST,
             TRUSTKEEP_HOME=str(self.config.home),
             TRUSTKEEP_BROKER_PORT=str(self.config.broker_port),
+            TRUSTKEEP_WEBSOCKET_PORT=str(self.config.websocket_port),
+            TRUSTKEEP_HOST_NAME=self.config.host_name,
         )
         self.started.append(program)
         if wait:
@@ -221,7 +225,7 @@ class Site:
 
     def reload(self, broker: Program) -> None:
         """Write mosquitto's files as the database stands, and tell it. Wait for what it changes, not for this."""
-        mosquitto.write_configuration(self.config, select_revoked_device_ids(self.box.db))
+        write_broker_files(self.config, self.box.db, datetime.now(UTC))
         mosquitto.reload(broker.process.pid)
 
     # -- devices
@@ -232,7 +236,7 @@ class Site:
         made = make_key_and_request(folder, device_id)
         now = datetime.now(UTC)
 
-        def sign(request: bytes) -> tuple[bytes, str]:
+        def sign(request: bytes) -> tuple[bytes, Certificate]:
             return certificates.sign_request(self.config, request, device_id, now)
 
         pem = enrol_device(self.box.db, device_id, academy_id, "Library", made.request.read_bytes(), sign, now)

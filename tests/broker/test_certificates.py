@@ -25,8 +25,8 @@ from appliance.broker.certificates import (
 from appliance.config import Config
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
-SECRETS = {"ca.key", "server.key", "ingest.key", "box.key", "capture.key", "session.key"}
-OPEN = {"ca.crt", "server.crt", "ingest.crt", "box.pub", "crl.pem"}
+SECRETS = {"policy.key", "ca.key", "server.key", "ingest.key", "box.key", "capture.key", "session.key"}
+OPEN = {"ca.crt", "server.crt", "ingest.crt", "box.pub", "policy.pub", "crl.pem"}
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_every_key_is_made_and_secrets_are_the_owners_alone(config):
 
 def test_making_again_changes_nothing(config):
     before = contents(config)
-    assert make_keys(config, NOW + timedelta(days=1)) == []
+    assert make_keys(config, NOW + timedelta(hours=23)) == []
     assert contents(config) == before
 
 
@@ -157,11 +157,12 @@ def test_the_box_trusts_its_own_server_by_the_strict_rules(config):
 
 def test_a_devices_own_request_is_signed(config, tmp_path):
     made = make_key_and_request(tmp_path / "device", "ASH-01")
-    pem, serial = sign_request(config, made.request.read_bytes(), "ASH-01", NOW)
+    pem, kept = sign_request(config, made.request.read_bytes(), "ASH-01", NOW)
     signed = x509.load_pem_x509_certificate(pem)
     signed.verify_directly_issued_by(certificate(config, "ca.crt"))
     assert signed.subject.rfc4514_string() == "CN=ASH-01"
-    assert int(serial, 16) == signed.serial_number
+    assert (int(kept.serial, 16), kept.ends_at) == (signed.serial_number, signed.not_valid_after_utc)
+    assert timedelta(days=360) < kept.ends_at - NOW <= timedelta(days=366)
     usage = signed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
     assert not signed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
@@ -222,16 +223,17 @@ def test_a_request_is_refused(config, case):
 
 
 def test_a_revoked_certificate_stays_on_the_list(config):
-    serials = [sign_request(config, request(), "ASH-01", NOW)[1] for _ in range(2)]
+    serials = [sign_request(config, request(), "ASH-01", NOW)[1].serial for _ in range(2)]
     for serial in [*serials, serials[0]]:
-        revoke(config, serial, NOW)
+        revoke(config, [serial], NOW)
+    assert not revoke(config, serials, NOW)
     assert refresh_crl(config, NOW + timedelta(days=40))
     assert [certificates.serial_text(one.serial_number) for one in crl(config)] == serials
     assert crl(config).is_signature_valid(certificate(config, "ca.crt").public_key())
 
 
-def test_the_list_of_revoked_ones_runs_a_month_at_least(config):
+def test_the_list_of_revoked_ones_is_written_daily_and_runs_a_month_at_least(config):
     assert crl(config).next_update_utc - NOW >= timedelta(days=30)
-    assert not refresh_crl(config, NOW + timedelta(days=29))
-    assert refresh_crl(config, NOW + timedelta(days=31))
-    assert crl(config).next_update_utc >= NOW + timedelta(days=31 + 30)
+    assert not refresh_crl(config, NOW + timedelta(hours=23))
+    assert refresh_crl(config, NOW + timedelta(hours=25))
+    assert crl(config).next_update_utc >= NOW + timedelta(days=1 + 30)

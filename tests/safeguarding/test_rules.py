@@ -11,6 +11,7 @@ from appliance.safeguarding.escalation import RETRY_AFTER, due_at, next_try_at, 
 from appliance.safeguarding.event import EVENT_TRANSITIONS, EventState
 from appliance.safeguarding.moderation import FALSE_POSITIVE_REASONS, FalsePositiveReason, state_after_assessment
 from appliance.safeguarding.referral import AGENCIES, CONSENTS, Agency, Consent, NewReferral, check_referral
+from appliance.safeguarding.roles import PUPIL_CONTENT
 from appliance.safeguarding.severity import CATEGORIES, LEVEL_CRITERIA, Category, Severity, category_label
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -85,7 +86,9 @@ def test_academies_are_those_of_the_grants_that_carry_the_permission(
 
 
 def test_a_technician_can_never_see_what_a_pupil_wrote() -> None:
-    assert ROLES[Role.TECHNICIAN].permissions == {Permission.DEVICE_VIEW}
+    held = ROLES[Role.TECHNICIAN].permissions
+    assert held == {Permission.DEVICE_MANAGE, Permission.DEVICE_VIEW}
+    assert not held & PUPIL_CONTENT
 
 
 @given(st.sampled_from(Category), st.sampled_from(Severity), st.sampled_from(Category))

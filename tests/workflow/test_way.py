@@ -18,6 +18,7 @@ from appliance.store.chronology import select_chronology
 from appliance.workflow import record, refer
 from appliance.workflow.assess import (
     MOST_TRIES,
+    RETRY_AFTER,
     Assessment,
     assess_event,
     claim_next_event,
@@ -76,9 +77,12 @@ def test_an_event_is_claimed_by_one_worker_and_comes_back_when_that_one_dies(box
 def test_an_event_nobody_can_assess_goes_to_a_person(box: Box) -> None:
     event_id = box.received()
     states = []
-    for _ in range(MOST_TRIES):
-        assert claim_next_event(box.db, "a", NOW) is not None
-        states.append(give_back_event(box.db, event_id, "the reader stopped", NOW))
+    now = NOW
+    for tries in range(MOST_TRIES):
+        assert claim_next_event(box.db, "a", now) is not None
+        states.append(give_back_event(box.db, event_id, "the reader stopped", now))
+        assert claim_next_event(box.db, "a", now) is None, "not before its wait is over"
+        now += RETRY_AFTER[min(tries, len(RETRY_AFTER) - 1)]
     assert states == [EventState.RECEIVED, EventState.RECEIVED, EventState.UNREADABLE]
     assert claim_next_event(box.db, "a", NOW) is None
     assert [event.id for event in events.select_queue(box.db)] == [event_id]
