@@ -65,6 +65,8 @@ packages-test:
 .venv-model/model.stamp: requirements/model.txt | packages-box
 	@test -x .venv-model/bin/python || $(or $(PYTHON),/usr/bin/python3) -m venv .venv-model
 	@.venv-model/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@.venv-model/bin/python -c 'import torch' 2>/dev/null || .venv-model/bin/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --require-hashes -r requirements/model-cuda.txt
 	@touch $@
 
 .venv/demo.stamp: | packages-box

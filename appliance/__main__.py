@@ -36,10 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _plain(error: Exception) -> str | None:
     """One clear line for an error a technician can act on; None for one that is a fault of the program."""
+    from appliance.safeguarding.installation import InstallationError
     from appliance.start import StartError
     from appliance.store.connection import StoreError
 
-    if isinstance(error, SettingsError | StoreError | StartError):
+    if isinstance(error, SettingsError | StoreError | StartError | InstallationError):
         return str(error)
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
@@ -73,6 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     read.add_argument("--languages", default="eng", help="Tesseract's names joined by +, such as eng+cym")
     score = add("score", _score, "score texts from standard input; needs no running box")
     score.add_argument("--jsonl", action="store_true", required=True, help='lines of {"id", "text"} in, scores out')
+    evaluate = add("evaluate", _evaluate, "score a file of labelled texts and say how good the scores are")
+    evaluate.add_argument("file", type=Path, metavar="FILE", help='lines of {"text", "category", "severity"} and more')
+    evaluate.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    evaluate.add_argument("--plot", type=Path, metavar="FILE.svg", help="also draw how far scores can be believed")
+    languages = add("languages", _languages, "show or choose the languages in which an academy's screens are read")
+    languages.add_argument("academy", nargs="?", help="the academy's id; none: show all academies")
+    languages.add_argument("codes", nargs="?", metavar="CODES", help="Tesseract's names joined by +, such as pol+urd")
     verify = add("verify-audit", _verify_audit, "check that the audit trail is whole, and name the first broken entry")
     verify.add_argument("--anchor", action="store_true", help="print the head hash, to be kept elsewhere")
     enrol = add("enrol", _enrol, "enrol a device: sign its certificate request")
@@ -102,6 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     gias.add_argument("--trust", required=True, metavar="CODE", help="the trust's code in the file: Trusts (code)")
     gias.add_argument("--into", metavar="ID", help="a trust that is on the box already, where it has no code yet")
     gias.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    mis = add("import-mis", _import_mis, "take in a file from a school's MIS: pupils, contacts, attendance, behaviour")
+    mis.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a CTF, OneRoster zip, Wonde JSON or CSV")
+    mis.add_argument("--academy", metavar="ID", help="the academy it is of: its id, LAESTAB or URN")
+    mis.add_argument("--trust", metavar="ID", help="for a file of a whole trust whose rows name their academy")
+    mis.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    mis.add_argument("--whole-roll", action="store_true", help="the file names everybody: who is missing has left")
+    mis.add_argument("--undo", metavar="IMPORT", help="undo a whole import, by the id that it was given")
     return parser
 
 
@@ -190,6 +205,23 @@ def _score(_options: argparse.Namespace) -> int:
     return score_lines(sys.stdin, Scorer(), sys.stdout)
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from appliance.scoring.evaluate import evaluate_file
+    from appliance.scoring.scorer import Scorer
+
+    return evaluate_file(options.file, Scorer(), sys.stdout, as_json=options.json, plot=options.plot)
+
+
+def _languages(options: argparse.Namespace) -> int:
+    from appliance.languages import choose_languages, show_languages
+
+    config = load_config()
+    _require_database(config)
+    if options.academy is None or options.codes is None:
+        return show_languages(config, options.academy, print)
+    return choose_languages(config, options.academy, options.codes, datetime.now(UTC), print)
+
+
 def _verify_audit(options: argparse.Namespace) -> int:
     from appliance.store.audit import check_chain, get_head
     from appliance.store.connection import open_system
@@ -267,6 +299,20 @@ def _import_gias(options: argparse.Namespace) -> int:
     config = load_config()
     _require_database(config)
     return import_gias(config, options.file, options.trust, options.into, options.dry_run, datetime.now(UTC), print)
+
+
+def _import_mis(options: argparse.Namespace) -> int:
+    from appliance.imports import import_mis, undo
+
+    config, now = load_config(), datetime.now(UTC)
+    _require_database(config)
+    if options.undo:
+        return undo(config, options.undo, now, print)
+    if options.file is None:
+        print("appliance: name the file, or --undo with an import's id.", file=sys.stderr)
+        return 2
+    where = (options.academy, options.trust)
+    return import_mis(config, options.file, *where, options.dry_run, options.whole_roll, now, print)
 
 
 def _require_database(config: Config) -> None:

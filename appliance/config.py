@@ -29,9 +29,10 @@ class Config:
     smtp_host: str = "localhost"
     smtp_port: int = 25
     smtp_from: str = "trustkeep@localhost"
-    ocr_languages: tuple[str, ...] = ("eng",)
+    ocr_languages: tuple[str, ...] = ("eng", "cym")
     time_zone: str = "Europe/London"
     workers: int = 2
+    mis_folder: str = ""
     oidc_issuer: str = ""
     oidc_client_id: str = ""
     oidc_second_factor: str = ""
@@ -63,6 +64,21 @@ class Config:
     def captures(self) -> Path:
         """The folder of sealed captures."""
         return self.data / "captures"
+
+    @property
+    def detectors(self) -> Path:
+        """The folder of a trust's own image detectors, one folder each; empty unless a trust puts one there."""
+        return self.home / "detectors"
+
+    @property
+    def known_images(self) -> Path:
+        """The folder of a trust's own offline lists of known images; empty unless a trust puts one there."""
+        return self.home / "known-images"
+
+    @property
+    def imports(self) -> Path:
+        """The folder of files from the MIS that were taken in or wait to be."""
+        return self.data / "imports"
 
     @property
     def index(self) -> Path:

@@ -1,7 +1,7 @@
 """The worker: claims events and has them read, scored and put where they belong; tells people; fills the search index.
 
-Several run side by side, one event each. Telling people and indexing is for one of them at a time, whoever holds the
-index lock, on threads of their own: neither a slow reading nor a large index ever delays a message.
+Several run side by side, one event each. Telling people, indexing and importing is for one of them at a time, whoever
+holds the index lock, on threads of their own: neither a slow reading nor a large index ever delays a message.
 """
 
 import contextlib
@@ -19,28 +19,37 @@ from zoneinfo import ZoneInfo
 from sqlite_utils import Database
 
 from appliance.config import Config
+from appliance.imports import run_waiting, watch_folder
 from appliance.notify.email import EscalationNotice, MailServer, send_escalation_email
+from appliance.ocr import Readers
+from appliance.ocr.image import decode
 from appliance.ocr.preview import make_preview
-from appliance.ocr.reader import Reader
+from appliance.safeguarding.context import weigh_context
 from appliance.safeguarding.event import EventState, Reading, UnreadableImageError
+from appliance.safeguarding.image import ImageFinding, with_findings
 from appliance.safeguarding.severity import Category
+from appliance.scoring.detector import ImageDetector, load_detectors
+from appliance.scoring.known_images import KnownImages
 from appliance.scoring.scorer import Scorer
 from appliance.search.index import BrokenIndexError, Document, Indexer
-from appliance.store import concerns, events, people
+from appliance.store import academies, concerns, events, people
 from appliance.store.alerts import StoredEscalation
 from appliance.store.captures import CaptureDamagedError, CaptureVault, get_capture, read_key
 from appliance.store.connection import open_system, transaction
+from appliance.store.import_files import forget_old
 from appliance.store.migrations import require_current
 from appliance.telling import tell_noticed
 from appliance.workflow.assess import (
     Assessment,
     assess_event,
     claim_next_event,
+    gather_surroundings,
     give_back_event,
     return_events_of,
     return_lapsed_events,
 )
 from appliance.workflow.escalate import send_escalations
+from appliance.workflow.seal import seal_capture
 
 IDLE_S = 0.3
 RETURN_LAPSED_EVERY = timedelta(seconds=15)
@@ -65,19 +74,34 @@ _STATE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What one worker works with, kept warm. name: under which it claims events."""
+    """What one worker works with, kept warm. name: under which it claims events. zone: the schools' own time."""
 
     name: str
     vault: CaptureVault
-    reader: Reader
+    readers: Readers
     scorer: Scorer
+    known_images: KnownImages
+    detectors: tuple[ImageDetector, ...]
+    zone: ZoneInfo
     new_id: Callable[[], str]
 
 
 def open_tools(config: Config, number: int) -> Tools:
-    """Load the engines and the key of the captures. Raises ValueError when the key is not one."""
-    vault = CaptureVault(config.captures, read_key(config.keys / "capture.key"))
-    return Tools(f"worker-{number}", vault, Reader(config.ocr_languages), Scorer(), lambda: secrets.token_urlsafe(15))
+    """Load the engines and the key of the captures.
+
+    Raises ValueError when the key is not one; MissingLanguageError, ModelFileError, DetectorError or ImageListError,
+    whose message is one sentence for the person who runs the box.
+    """
+    return Tools(
+        name=f"worker-{number}",
+        vault=CaptureVault(config.captures, read_key(config.keys / "capture.key")),
+        readers=Readers(config.ocr_languages),
+        scorer=Scorer(),
+        known_images=KnownImages(config.known_images),
+        detectors=tuple(load_detectors(config.detectors)),
+        zone=ZoneInfo(config.time_zone),
+        new_id=lambda: secrets.token_urlsafe(15),
+    )
 
 
 def run_once(tools: Tools, db: Database, now: Clock, say: Say) -> bool:
@@ -89,7 +113,7 @@ def run_once(tools: Tools, db: Database, now: Clock, say: Say) -> bool:
     if event is None:
         return False
     try:
-        assessment = _assess(tools, db, event)
+        assessment = _assess(tools, db, event, now)
         state = assess_event(db, event.id, assessment, now(), tools.new_id)
     except Exception as error:
         # what an exception says may quote what the pupil wrote, so only its kind and place are kept
@@ -101,20 +125,35 @@ def run_once(tools: Tools, db: Database, now: Clock, say: Say) -> bool:
     return True
 
 
-def _assess(tools: Tools, db: Database, event: events.StoredEvent) -> Assessment:
+def _assess(tools: Tools, db: Database, event: events.StoredEvent, now: Clock) -> Assessment:
     reading, preview, problem = None, None, None
+    findings: list[ImageFinding] = []
     capture = get_capture(db, event.id)
     if capture is not None:
         try:
             image = tools.vault.open(capture.sha256)
-            reading = tools.reader.read(image)
+            findings = _look_at(tools, db, capture.sha256, image, now)
+            reading = tools.readers.read(image, academies.get_languages(db, event.academy_id))
             preview = make_preview(image)
         except UnreadableImageError as error:
             problem = str(error)
         except CaptureDamagedError as error:
             problem = f"The screenshot can't be opened: {error}."
     scores = tools.scorer.score_event(event.typed, event.context, reading.text if reading else "")
-    return Assessment(reading, scores, preview, problem)
+    scores = weigh_context(scores, gather_surroundings(db, event, tools.zone))
+    return Assessment(reading, with_findings(scores, findings), preview, problem)
+
+
+def _look_at(tools: Tools, db: Database, sha256: str, image: bytes, now: Clock) -> list[ImageFinding]:
+    """What is in the picture. One on a list is sealed here and now, before anything else is done with it."""
+    if not tools.detectors and not len(tools.known_images):
+        return []
+    pixels = decode(image)
+    known = tools.known_images.find(pixels)
+    if known:
+        seal_capture(db, sha256, known[0].said, now())
+        return known
+    return [finding for detector in tools.detectors for finding in detector.find(pixels)]
 
 
 def _assessed_line(assessment: Assessment, state: EventState) -> str:
@@ -150,6 +189,11 @@ def run_worker(config: Config, number: int, stop: threading.Event, say: Say) -> 
             if returned := return_events_of(db, tools.name, _now()):
                 say(f"events taken back from this worker's former life: {returned}")
             say(f"worker {number} is ready")
+            for problem in tools.readers.check(academies.select_chosen_languages(db)):
+                say(problem)
+            if tools.detectors or len(tools.known_images):
+                names = ", ".join(detector.name for detector in tools.detectors) or "none"
+                say(f"image detectors: {names}; known images on lists: {len(tools.known_images)}")
             _work(config.run / f"worker-{number}.alive", tools, db, duties, stop, say)
         finally:
             ended.set()
@@ -191,15 +235,27 @@ def _hold_duties(config: Config, stop: threading.Event, over: Callable[[], bool]
             indexers.append(start_indexing(config, db, say))
         return index_once(indexers[0], db, _now(), say) > 0
 
+    def import_files(db: Database) -> bool:
+        watch_folder(config, db, _now(), say)
+        if run_waiting(config, db, _now(), say):
+            return True
+        forget_old(config.imports, _now())
+        return False
+
     while not over():
         with _index_lock(config) as held:
             if held:
+                importing = threading.Thread(
+                    target=_keep_doing, args=("importing", import_files, config, stop, over, say), name="importing"
+                )
+                importing.start()
                 indexing = threading.Thread(
                     target=_keep_doing, args=("indexing", index, config, stop, over, say), name="indexing"
                 )
                 indexing.start()
                 _keep_doing("telling people", tell, config, stop, over, say)
                 indexing.join()
+                importing.join()
         stop.wait(DUTIES_EVERY_S)
 
 

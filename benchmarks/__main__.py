@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-MODULES = ("agent_bench", "devices", "events", "scope", "way")
+MODULES = ("agent_bench", "devices", "events", "scope", "way", "reading", "scoring", "mis", "ctf")
 
 
 @dataclass(frozen=True, slots=True)

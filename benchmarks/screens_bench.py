@@ -1,4 +1,4 @@
-"""Reads rendered screens of fifteen kinds and compares what was read with the words the page really showed.
+"""Reads 45 rendered screens of fifteen kinds and compares what was read with the words the page really showed.
 
 Needs Chromium and playwright for rendering (once, into a folder); afterwards the folder is enough. Every page and every
 sentence is original. Ground truth is the page's own DOM: the words whose rectangle is wholly visible and uncovered.
@@ -11,8 +11,8 @@ import argparse
 import json
 import random
 import re
+import resource
 import statistics
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -28,6 +28,10 @@ CHROMIUM_ARGS = [
     "--disable-sync", "--no-first-run",
 ]  # fmt: skip
 SCREENS = ((1366, 768, 1.0), (1920, 1080, 1.0), (1536, 864, 1.25))
+"""Width and height in CSS pixels, and how many pixels of the screen each takes: what most screens are."""
+LARGE_SCREENS = ((1920, 1080, 2.0), (2560, 1440, 1.0), (1280, 800, 1.5))
+"""The third screen of each kind, up to 3840 x 2160, kept as WebP at quality 80 as a device short of room would."""
+LOSSY = 80
 
 VISIBLE_WORDS = """() => { const out = []; const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 let node, block = 0, last = null;
@@ -58,16 +62,21 @@ while (node = walk.nextNode()) {
 
 
 def render(folder: Path, seed: int) -> None:
-    """Writes every template, light and dark, as PNG with its visible words as JSON beside it."""
+    """Writes every template three times with its visible words as JSON beside it.
+
+    Light and dark as PNG, and once more, light and dark in turn, with other words as lossy WebP.
+    """
+    import cv2
     from playwright.sync_api import sync_playwright
 
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         for number, (name, template) in enumerate(TEMPLATES.items()):
-            for dark in (False, True):
-                rng = random.Random(f"{seed} {name} {dark}")
-                width, height, scale = SCREENS[(number + dark + seed) % 3]
+            for dark, lossy in ((False, False), (True, False), (number % 2 == 1, True)):
+                rng = random.Random(f"{seed} {name} {dark}" + (" lossy" if lossy else ""))
+                kinds = LARGE_SCREENS if lossy else SCREENS
+                width, height, scale = kinds[(number + dark + seed) % 3]
                 page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
                 body = template(Writer(rng), dark)
                 root = f"<!doctype html><html class={'dark' if dark else 'light'}>"
@@ -75,8 +84,14 @@ def render(folder: Path, seed: int) -> None:
                 words = page.evaluate(VISIBLE_WORDS)
                 for word in words:
                     word.update({k: word[k] * scale for k in ("x", "y", "w", "h")})
-                stem = folder / f"{name}_{'dark' if dark else 'light'}_{width}"
+                stem = (
+                    folder / f"{name}_{'dark' if dark else 'light'}_{round(width * scale)}{'_lossy' if lossy else ''}"
+                )
                 page.screenshot(path=f"{stem}.png")
+                if lossy:
+                    pixels = cv2.imread(f"{stem}.png")
+                    cv2.imwrite(f"{stem}.webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, LOSSY])
+                    Path(f"{stem}.png").unlink()
                 stem.with_suffix(".json").write_text(json.dumps(words), encoding="utf-8")
                 page.close()
         browser.close()
@@ -137,14 +152,14 @@ def compare(text: str, words: list[dict]) -> dict[str, int]:
 
 
 def measure_folder(folder: Path, read: Callable[[bytes], str], show: bool = True) -> dict[str, float]:
-    """Reads every PNG of the folder; prints one line a screen and the whole; returns the whole."""
+    """Reads every picture of the folder; prints one line a screen and the whole; returns the whole."""
     total: Counter[str] = Counter()
     worst, seconds = 1.0, []
-    for path in sorted(folder.glob("*.png")):
+    for path in screens_of(folder):
         image = path.read_bytes()
-        started = time.process_time()
+        started = cpu_seconds()
         text = read(image)
-        seconds.append(time.process_time() - started)
+        seconds.append(cpu_seconds() - started)
         score = compare(text, json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
         total.update(score)
         worst = min(worst, score["hit"] / score["true"])
@@ -155,6 +170,17 @@ def measure_folder(folder: Path, read: Callable[[bytes], str], show: bool = True
     whole = shares(total) | {"worst": worst, "seconds": statistics.mean(seconds)}
     print("  ".join(f"{name} {value:.4f}" for name, value in whole.items()), f" words {total['true']}")
     return whole
+
+
+def cpu_seconds() -> float:
+    """CPU time so far of this process and of the programs it started that ended."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def screens_of(folder: Path) -> list[Path]:
+    """The pictures of a rendered folder, by name."""
+    return sorted([*folder.glob("*.png"), *folder.glob("*.webp")])
 
 
 def shares(score: dict[str, int]) -> dict[str, float]:

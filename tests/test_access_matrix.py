@@ -19,17 +19,22 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from appliance.config import Config
+from appliance.imports import run_waiting, take_file
 from appliance.safeguarding.access import Actor, Role
 from appliance.safeguarding.concern import NewAction, NewConcern
 from appliance.safeguarding.moderation import Verdict
+from appliance.safeguarding.pupil import ImportState
 from appliance.safeguarding.referral import Agency, Consent, NewReferral
 from appliance.safeguarding.report import NewReport
 from appliance.safeguarding.severity import Category, Severity
 from appliance.safeguarding.vault import NewVaultEntry, VaultKind
+from appliance.store import people
+from appliance.store.accounts import select_claims
 from appliance.store.captures import set_preview
 from appliance.store.connection import open_system, transaction
 from appliance.web.app import create_app
 from appliance.worker import index_once, start_indexing
+from appliance.workflow.claim_account import claim_account
 from appliance.workflow.enrol import make_enrolment_code
 from appliance.workflow.moderate import moderate_event
 from appliance.workflow.open_record import lock_record, open_record
@@ -38,7 +43,7 @@ from appliance.workflow.refer import make_referral
 from appliance.workflow.report import report_concern
 from appliance.workflow.sign_in import begin_session
 from appliance.workflow.vault import enter_in_vault
-from tests.factories import NOW, make_box
+from tests.factories import NOW, Box, make_box
 from tests.web.conftest import Visitor
 
 TABLE = Path(__file__).with_name("access_matrix.txt")
@@ -65,6 +70,7 @@ CHANGES_WITHOUT_A_FORM = (
     "event.submit_acknowledge", "concern.submit_action_done", "report.submit_read", "record.submit_seen",
     "record.submit_unlock", "staff.submit_link", "staff.submit_grant_end", "academy.submit_switch",
     "device.submit_resend", "device.submit_withdrawal",
+    "mis.submit_again", "mis.submit_apply", "mis.submit_undo",
 )  # fmt: skip
 """Asked last, in this order, as they change what the others would find. What ends the session comes after them."""
 
@@ -119,11 +125,28 @@ def make_world(folder: Path) -> World:
     ids |= {"staff_id": actors["staff"].staff_id, "device_id": "ASH-01"}
     make_enrolment_code(box.db, None, "ashby", "Library", "", real, bytes(range(32)))
     (ids["code_id"],) = box.db.conn.execute("SELECT id FROM enrolment_code").fetchone()
+    ids |= make_mis(box, dsl, pupil)
     indexer = start_indexing(box.config, box.db, lambda line: None)
     while index_once(indexer, box.db, NOW, lambda line: None):
         pass
     box.db.close()
     return World(folder, actors, ids)
+
+
+def make_mis(box: Box, dsl: Actor, pupil: people.Pupil) -> dict[str, str]:
+    """A dry run, a row that looks like the pupil, and a user name that the DSL has said whose it is."""
+    path = box.config.home / "pupils.csv"
+    path.write_text(f"surname,forename,dob\n{SURNAME},Robin,01/02/2013\n", encoding="utf-8")
+    with transaction(box.db):
+        box.db.conn.execute("UPDATE pupil SET born_on = '2013-02-01' WHERE id = ?", [pupil.id])
+    for state in (ImportState.TO_APPLY, ImportState.TO_PLAN):
+        one = take_file(box.config, box.db, path, "ashby", {}, NOW, state=state)
+        run_waiting(box.config, box.db, NOW, lambda line: None)
+    (proposal_id,) = box.db.conn.execute("SELECT id FROM mis_proposal").fetchone()
+    box.assessed(account="shared-login", typed=f"{WORDS} hello")
+    here = box.open_as(dsl)
+    claim_account(here, dsl, "ashby", "shared-login", pupil.id, NOW, box.new_id)
+    return {"import_id": one.id, "proposal_id": proposal_id, "claim_id": select_claims(here)[0].id}
 
 
 def address(rule: Rule, ids: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from appliance.store.connection import SCOPED_TABLES, StoreError, open_system
 from appliance.store.credentials import select_credential_kinds
 from appliance.store.migrations import migrate, migrations, require_current
+from appliance.store.people import get_pupil_id_of_account, select_pupils
 from appliance.store.sessions import select_sessions
 from appliance.workflow.sign_in import begin_session
 from tests.factories import Box
@@ -55,3 +56,15 @@ def test_every_table_with_an_academy_is_scoped(box: Box) -> None:
         if "academy_id" in {column.name for column in table.columns} and table.name not in open_to_all
     }
     assert with_academy == set(SCOPED_TABLES)
+
+
+def test_mis_tables_come_to_a_box_with_pupils_and_accounts_on_it(tmp_path: Path) -> None:
+    db = open_system(tmp_path / "box.db")
+    migrations.apply(db, stop_before="m0007_mis")
+    db.conn.execute("INSERT INTO trust (id, name) VALUES ('t', 'Trust')")
+    db.conn.execute("INSERT INTO academy (id, trust_id, name, short_name) VALUES ('a', 't', 'Academy', 'A')")
+    db.conn.execute("INSERT INTO pupil (id, academy_id, surname, forename, flags) VALUES ('p', 'a', 'S', 'F', '[]')")
+    db.conn.execute("INSERT INTO pupil_account (id, academy_id, account, pupil_id) VALUES ('u', 'a', 'sam', 'p')")
+    migrate(db)
+    assert [one.name for one in select_pupils(db)] == ["F S"]
+    assert get_pupil_id_of_account(db, "a", "SAM") == "p"

@@ -207,7 +207,10 @@ def fill(db: Database, index: Path, world: World) -> None:
             " 'r', 'abuse', 'w', '', '', '', 'zebra', '[]', ?, 'abuse', 4, ?, 0)",
             [f"e{n}", f"m{n}", academy, f"p{pupil}" if pupil is not None else None, *[to_text(NOW)] * 2, state,
              to_text(NOW)])  # fmt: skip
-        add("INSERT INTO capture VALUES (?, ?, ?, 'sha', 'image/webp', 1, 1, 1, ?)", [f"k{n}", f"e{n}", academy, b"x"])
+        add(
+            "INSERT INTO capture VALUES (?, ?, ?, 'sha', 'image/webp', 1, 1, 1, ?, NULL, NULL)",
+            [f"k{n}", f"e{n}", academy, b"x"],
+        )
         add("INSERT INTO reading VALUES (?, ?, ?, 'zebra', '[]', 0.1, 'test')", [f"r{n}", f"e{n}", academy])
         verdict = [f"v{n}", f"e{n}", academy, to_text(NOW)]
         add("INSERT INTO verdict VALUES (?, ?, ?, 's0', 4, 'abuse', NULL, 'zebra', ?, 4, 'abuse')", verdict)

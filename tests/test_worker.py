@@ -679,13 +679,13 @@ def test_a_headline_can_be_read_on_the_screen_and_not_on_its_preview(tools: Tool
     ImageDraw.Draw(image).text((40, 40), word, fill="black", font=ImageFont.load_default(90))
     out = io.BytesIO()
     image.save(out, "PNG")
-    assert word.lower() in tools.reader.read(out.getvalue()).text.lower()
+    assert word.lower() in tools.readers.read(out.getvalue()).text.lower()
     preview = cv2.imdecode(np.frombuffer(make_preview(out.getvalue()), np.uint8), cv2.IMREAD_GRAYSCALE)
     stretched = cv2.normalize(preview, None, 0, 255, cv2.NORM_MINMAX)
     for times in (4, 10, 20):
         large = cv2.resize(stretched, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
         # a lone letter may be seen in a blot, as shapes are in clouds
-        text = tools.reader.read(cv2.imencode(".png", large)[1].tobytes()).text
+        text = tools.readers.read(cv2.imencode(".png", large)[1].tobytes()).text
         assert re.search(r"\w\w", text) is None
 
 

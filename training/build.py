@@ -42,7 +42,7 @@ CATEGORY_ORDER: tuple[Category, ...] = tuple(category for category in CATEGORIES
 def main() -> int:
     """Build, measure, print the measures. Returns the exit code."""
     parser = argparse.ArgumentParser(description="Build the scoring model from training/data.")
-    parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="folder of *.jsonl training texts")
+    parser.add_argument("--data", type=Path, default=DATA_FOLDER, help="folder of part_*.jsonl training texts")
     parser.add_argument("--out", type=Path, default=MODEL_FOLDER, help="folder to write the model to")
     parser.add_argument("--public", type=Path, help="folder of public sets, for measuring false alarms only")
     parser.add_argument("--epochs", type=int, help="passes over the texts (by default as many as fit the time)")
@@ -52,7 +52,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     began = time.monotonic()
-    items, faults = read_items(options.data.glob("*.jsonl"))
+    items, faults = read_items(options.data.glob("part_*.jsonl"))
     print(f"{len(items)} texts, {len(faults)} lines left out", *faults[:20], sep="\n  ")
     split = split_items(items)
     epochs = options.epochs or min(Plan().epochs, max(4, MOST_TEXT_READINGS // max(len(split["train"]), 1)))

@@ -13,9 +13,9 @@ from appliance.safeguarding.severity import Category
 from appliance.scoring.model import Assessment, calibrate
 from training.data import Item
 
-HARD_SHOWN_PER_1000 = 36.0
-HARD_SERIOUS_PER_1000 = 26.0
-ORDINARY_SHOWN_PER_1000 = 5.0
+HARD_SHOWN_PER_1000 = 44.0
+HARD_SERIOUS_PER_1000 = 38.0
+ORDINARY_SHOWN_PER_1000 = 16.0
 """How many benign development texts may be shown at all, and shown at level 4 or more, when thresholds are set.
 
 Somewhat fewer than is wanted in the field: thresholds fit their own few hundred texts better than they fit new ones.

@@ -22,7 +22,7 @@ class Plan:
     """How to train. learning_rate is the encoder's; the heads learn head_factor times as fast."""
 
     seed: int = 20250901
-    epochs: int = 7
+    epochs: int = 5
     batch: int = 32
     learning_rate: float = 1e-4
     head_factor: float = 8.0
@@ -31,14 +31,14 @@ class Plan:
     warm_up: float = 0.1
     noised: float = 0.45
     among: float = 0.15
-    composed: float = 0.25
+    composed: float = 0.5
     margin: float = 3.0
     pair_weight: float = 0.3
     category_weight: float = 0.5
     level_weight: float = 2.0
     dropout: float = 0.1
     average: float = 0.99
-    threads: int = 2
+    threads: int = 1
     train_words: bool = True
 
 
@@ -57,7 +57,7 @@ def fit(
     """
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    optimiser = torch.optim.AdamW(_parameter_groups(model, plan), weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(_parameter_groups(model, plan), weight_decay=plan.weight_decay, fused=True)
     bases = [group["lr"] for group in optimiser.param_groups]
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     averaged = RiskEncoder(model.words.num_embeddings, len(categories), plan.dropout)

@@ -1,79 +1,18 @@
-"""What a model is worth: ranking, recall of serious texts, and false alarms, on texts it was not trained on."""
+"""What a model is worth on the public sets, beside the measures that the box itself uses on any labelled file."""
 
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from appliance.safeguarding.event import CategoryScores
-from appliance.safeguarding.severity import Category, Severity
+from appliance.scoring.measure import auc, false_alarms, measure_items
 from appliance.scoring.scorer import Scorer
-from training.data import Item
 
-ALARM, SERIOUS = Severity.CREDIBLE, Severity.SERIOUS
+__all__ = ["auc", "false_alarms", "measure_items", "measure_public"]
+
 PUBLIC_SAMPLE = 1500
 """Texts taken from each public set, evenly spread: enough for a rate to one in a thousand or so."""
-
-
-def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
-    """The chance that a risk text scores above a benign one; ties count half. NaN if either is lacking."""
-    values = np.asarray(scores, dtype=float)
-    truth = np.asarray(labels, dtype=bool)
-    positive, negative = int(truth.sum()), int((~truth).sum())
-    if not positive or not negative:
-        return float("nan")
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return float((ranks[truth].sum() - positive * (positive + 1) / 2) / (positive * negative))
-
-
-def alarmed(scores: CategoryScores, level: Severity = ALARM) -> bool:
-    """Whether a text would come before a person: a category shown, at ``level`` or more."""
-    return scores.category is not Category.NONE and scores.level >= level
-
-
-def measure_items(scorer: Scorer, items: Sequence[Item]) -> dict[str, float]:
-    """AUC, recall of level >= 4 and false alarms per 1,000, on our own items."""
-    scored = [scorer.score(item.text, with_reasons=False) for item in items]
-    pairs = list(zip(items, scored, strict=True))
-    greatest = [max(one.scores.values()) for one in scored]
-    result: dict[str, float] = {"items": len(items), "auc": auc(greatest, [item.is_risk for item in items])}
-    hard = [item.kind != "ordinary" for item in items]
-    result["auc_hard"] = auc(
-        [g for g, keep in zip(greatest, hard, strict=True) if keep],
-        [item.is_risk for item, keep in zip(items, hard, strict=True) if keep],
-    )
-    for name, kinds in (("", ("direct", "indirect")), ("_direct", ("direct",)), ("_indirect", ("indirect",))):
-        serious = [one for item, one in pairs if item.kind in kinds and item.severity >= SERIOUS]
-        result[f"serious{name}"] = len(serious)
-        result[f"serious{name}_shown"] = _share([one.category is not Category.NONE for one in serious])
-        result[f"serious{name}_at_3"] = _share([alarmed(one) for one in serious])
-        result[f"serious{name}_at_4"] = _share([alarmed(one, SERIOUS) for one in serious])
-    risks = [(item, one) for item, one in pairs if item.is_risk]
-    result["risk_shown"] = _share([one.category is not Category.NONE for _, one in risks])
-    result["risk_category_right"] = _share(
-        [one.category is item.category for item, one in risks if one.category is not Category.NONE]
-    )
-    result["level_within_one"] = _share(
-        [abs(one.level - item.severity) <= 1 for item, one in risks if one.category is not Category.NONE]
-    )
-    for kind in ("hard_benign", "ordinary"):
-        benign = [one for item, one in pairs if item.kind == kind]
-        result |= {f"{kind}_{key}": value for key, value in false_alarms(benign).items()}
-    return result
-
-
-def false_alarms(benign: Sequence[CategoryScores]) -> dict[str, float]:
-    """Alarms per 1,000 benign texts: any category shown, at level >= 3, at level >= 4."""
-    return {
-        "items": len(benign),
-        "shown_per_1000": 1000 * _share([one.category is not Category.NONE for one in benign]),
-        "at_3_per_1000": 1000 * _share([alarmed(one) for one in benign]),
-        "at_4_per_1000": 1000 * _share([alarmed(one, SERIOUS) for one in benign]),
-    }
 
 
 def measure_public(scorer: Scorer, folder: Path, sample: int = PUBLIC_SAMPLE) -> dict[str, dict[str, float]]:
@@ -97,7 +36,3 @@ def measure_public(scorer: Scorer, folder: Path, sample: int = PUBLIC_SAMPLE) ->
     for kind, scored in together.items():
         result[f"all {kind}"] = false_alarms(scored)
     return result
-
-
-def _share(hits: Sequence[bool]) -> float:
-    return sum(hits) / len(hits) if hits else float("nan")

@@ -12,11 +12,13 @@ import tesserocr
 from appliance.ocr.flatten import Ink
 from appliance.ocr.lines import Box
 from appliance.safeguarding.event import UnreadableImageError
+from appliance.safeguarding.installation import InstallationError
 
 DEBIAN_TESSDATA = Path("/usr/share/tesseract-ocr")
 
 PAGE = tesserocr.PSM.AUTO
 ONE_LINE = tesserocr.PSM.SINGLE_LINE
+BLOCK = tesserocr.PSM.SINGLE_BLOCK
 
 WORD_LEVEL = "5"
 # marks that steer the direction of text: invisible, and in the way of every comparison
@@ -26,7 +28,21 @@ LONE_STROKE = re.compile(r"""^(["'(\[\u2018\u201c]*)[|l!]([,.?\u2026)\]"'\u2019\
 STROKE_BEFORE_ENDING = re.compile(r"(?<!\w)[l|](['\u2019])(m|ve|ll|d)\b")
 
 
-class MissingLanguageError(RuntimeError):
+def has_language(language: str, tessdata: Path | None = None) -> bool:
+    """Whether Tesseract's data for a language is on this box."""
+    try:
+        folder = tessdata or _find_tessdata((language,))
+    except MissingLanguageError:
+        return False
+    return re.fullmatch(r"[A-Za-z_]+", language) is not None and (folder / f"{language}.traineddata").is_file()
+
+
+def package_of(language: str) -> str:
+    """Debian's package with Tesseract's data for a language."""
+    return _package(language)
+
+
+class MissingLanguageError(InstallationError):
     """Tesseract's data for a language isn't installed. The message names the package that brings it."""
 
 

@@ -13,6 +13,7 @@ from appliance.ocr.cache import LineCache, key_of
 from appliance.ocr.engine import PAGE, Engine, MissingLanguageError, ReadWord, too_slow
 from appliance.ocr.flatten import INK, Ink, flatten
 from appliance.ocr.image import Pixels, decode
+from appliance.ocr.languages import OtherLanguages
 from appliance.ocr.lines import Box, Units, find_units, order_for_reading, regions
 from appliance.ocr.second_look import SecondLook
 from appliance.ocr.textlines import TextLine, is_sure, is_text, without_doubles
@@ -46,13 +47,18 @@ class Reader:
         cache_lines: int = 8000,
         seconds_allowed: float = 30.0,
     ) -> None:
-        """languages: Tesseract's codes, the likeliest first. tessdata: the folder with their data, None for Debian's.
+        """languages: Tesseract's codes. Every page is read in the first; blocks that it makes little of, in the others.
+
+        tessdata: the folder with their data, None for Debian's.
 
         cache_lines: how many lines to remember, 0 for none. seconds_allowed: for one capture.
         Raises MissingLanguageError, which names the package to install.
         """
         cv2.setNumThreads(1)  # threads of OpenCV's own would fight with the other processes for their cores
-        self._engine = Engine(languages, tessdata)
+        self._engine = Engine(languages[:1], tessdata)
+        # all are loaded now, so that one that isn't installed is heard of at the start and not at night
+        self._others = OtherLanguages([Engine((language,), tessdata) for language in languages[1:]])
+        self._name = "+".join([self._engine.name, *languages[1:]])
         self._cache = LineCache(cache_lines)
         self._caching = cache_lines > 0
         self._seconds_allowed = seconds_allowed
@@ -78,7 +84,7 @@ class Reader:
             for i in row
             for word in lines[i].words
         )
-        reading = Reading(text, words, time.perf_counter() - started, self._engine.name)
+        reading = Reading(text, words, time.perf_counter() - started, self._name)
         if self._caching:
             self._last = (digest, reading)
         return reading
@@ -105,6 +111,7 @@ class Reader:
             known = {}  # the page is read anyway, and a fresh reading is worth more
         unknown = {i: box for i, box in enumerate(units.boxes) if i not in known}
         grouped = _group_by_unit(self._read_page(ink, units, known, deadline), unknown)
+        grouped |= self._others.read(255 - ink, unknown, grouped, deadline)
         for i, box in unknown.items() if self._caching else ():
             words = grouped.get(i, [])
             if is_sure(words):

@@ -69,9 +69,11 @@ class UnreadableImageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a score is what it is. kind: "words" (moved the model), "phrase" (lexicon), "rule" (context rule).
+    """Why a score is what it is.
 
-    weight: how far this moved the score, -1 to 1 (negative lowered it).
+    kind: "words" (moved the model), "phrase" (lexicon), "rule" (where the text stood), "context" (a context rule),
+    "image" (found in the picture). weight: how far this moved the score, -1 to 1 (negative lowered it); for a context
+    rule, by how many levels it speaks.
     """
 
     kind: str
@@ -120,10 +122,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """The screenshot that belongs to an event. sha256: hex digest of the image bytes as the device took them."""
+    """The screenshot that belongs to an event. sha256: hex digest of the image bytes as the device took them.
+
+    sealed: why it is never shown again, None where it may be shown.
+    """
 
     sha256: str
     media_type: str
     width: int
     height: int
     size: int
+    sealed: str | None = None

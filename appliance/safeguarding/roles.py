@@ -20,6 +20,7 @@ class Permission(StrEnum):
     ESCALATION_VIEW = "escalation:view"
     EVENT_MODERATE = "event:moderate"
     EVENT_VIEW = "event:view"
+    PUPIL_IMPORT = "pupil:import"
     PUPIL_VIEW = "pupil:view"
     RECORD_LOCK = "record:lock"
     RECORD_OPEN = "record:open"
@@ -37,6 +38,7 @@ PUPIL_CONTENT = frozenset(
         Permission.CAPTURE_REVEAL,
         Permission.CONCERN_VIEW,
         Permission.EVENT_VIEW,
+        Permission.PUPIL_IMPORT,
         Permission.PUPIL_VIEW,
         Permission.STAFF_MANAGE,
         Permission.VAULT_VIEW,
@@ -118,6 +120,7 @@ ROLES: dict[Role, RoleInfo] = {
                 Permission.DEVICE_VIEW,
                 Permission.ESCALATION_ACKNOWLEDGE,
                 Permission.ESCALATION_VIEW,
+                Permission.PUPIL_IMPORT,
                 Permission.PUPIL_VIEW,
                 Permission.RECORD_OPEN,
                 Permission.REPORT_VIEW,
@@ -140,8 +143,8 @@ ROLES: dict[Role, RoleInfo] = {
     Role.DSL: RoleInfo(
         "Designated Safeguarding Lead",
         "Decides what becomes a concern at the academy, keeps and can lock the pupils' records, makes referrals, and"
-        " invites members of staff.",
-        _RECORD | {Permission.AUDIT_EXPORT, Permission.AUDIT_VIEW, Permission.STAFF_INVITE},
+        " brings pupils in from the MIS, and invites members of staff.",
+        _RECORD | {Permission.AUDIT_EXPORT, Permission.AUDIT_VIEW, Permission.PUPIL_IMPORT, Permission.STAFF_INVITE},
         _AT_AN_ACADEMY,
     ),
     Role.DEPUTY_DSL: RoleInfo(

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from appliance.safeguarding.installation import InstallationError
 from appliance.safeguarding.severity import Category, Severity
 from appliance.scoring.normalise import normalise
 
@@ -20,7 +21,7 @@ MAX_PIECES = 128
 """Longest text in word pieces, with its two end marks, that the encoder was trained on."""
 
 
-class ModelFileError(RuntimeError):
+class ModelFileError(InstallationError):
     """The model can't be used. The message is one sentence for the person who runs the box."""
 
 

@@ -71,6 +71,23 @@ def insert_academy(db: Database, academy: Academy) -> None:
     )
 
 
+def get_languages(db: Database, academy_id: str) -> tuple[str, ...]:
+    """The languages an academy chose for reading its screens, by Tesseract's names; none where it chose none."""
+    row = db.conn.execute("SELECT ocr_languages FROM academy WHERE id = ?", [academy_id]).fetchone()
+    return tuple(row[0].split("+")) if row and row[0] else ()
+
+
+def select_chosen_languages(db: Database) -> list[tuple[str, tuple[str, ...]]]:
+    """Name and languages of every academy that chose some, by name."""
+    rows = db.conn.execute("SELECT name, ocr_languages FROM academy WHERE ocr_languages IS NOT NULL ORDER BY name")
+    return [(row[0], tuple(row[1].split("+"))) for row in rows]
+
+
+def set_languages(db: Database, academy_id: str, languages: tuple[str, ...]) -> None:
+    """Store the languages an academy's screens are read in."""
+    db.conn.execute("UPDATE academy SET ocr_languages = ? WHERE id = ?", ["+".join(languages) or None, academy_id])
+
+
 def set_academy_facts(db: Database, academy: Academy) -> None:
     """Store an academy's name, numbers and phase as they are now."""
     db.conn.execute(

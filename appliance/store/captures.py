@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlite_utils import Database
 
 from appliance.safeguarding.event import Capture
+from appliance.store.connection import to_text
 
 _MAGIC = b"TKC1"
 _NONCE_BYTES = 12
@@ -116,12 +118,35 @@ def get_capture(db: Database, event_id: str) -> Capture | None:
     row = next(iter(db.query("SELECT * FROM scoped_capture WHERE event_id = ?", [event_id])), None)
     if row is None:
         return None
-    return Capture(row["sha256"], row["media_type"], row["width"], row["height"], row["size"])
+    return Capture(
+        row["sha256"], row["media_type"], row["width"], row["height"], row["size"], row["sealed_reason"] or None
+    )
+
+
+def seal_capture_rows(db: Database, sha256: str, reason: str, at: datetime) -> list[tuple[str, str]]:
+    """Seal every capture that holds these bytes, and drop its preview. Event and academy of those newly sealed.
+
+    Sealing has no way back: a trigger of the schema refuses it.
+    """
+    rows = db.conn.execute(
+        "SELECT event_id, academy_id FROM scoped_capture WHERE sha256 = ? AND sealed_at IS NULL", [sha256]
+    ).fetchall()
+    db.conn.execute(
+        "UPDATE scoped_capture SET sealed_at = ?, sealed_reason = ?, preview = NULL"
+        " WHERE sha256 = ? AND sealed_at IS NULL",
+        [to_text(at), reason, sha256],
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 def set_preview(db: Database, event_id: str, preview: bytes) -> None:
-    """Keep a capture's preview: a few grey pixels that show there is a picture, and nothing of what is on it."""
-    db.conn.execute("UPDATE scoped_capture SET preview = ? WHERE event_id = ?", [preview, event_id])
+    """Keep a capture's preview: a few grey pixels that show there is a picture, and nothing of what is on it.
+
+    A sealed capture gets none.
+    """
+    db.conn.execute(
+        "UPDATE scoped_capture SET preview = ? WHERE event_id = ? AND sealed_at IS NULL", [preview, event_id]
+    )
 
 
 def get_preview(db: Database, event_id: str) -> bytes | None:

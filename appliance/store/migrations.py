@@ -412,6 +412,124 @@ INSERT INTO broker_change (id, number) VALUES (1, 1);
 """
 
 
+@migrations()
+def m0006_scoring(db: Database) -> None:
+    """Captures that are never shown again, and the languages that an academy's screens are read in."""
+    for statement in _SCORING_COLUMNS.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_SCORING_COLUMNS = """
+ALTER TABLE capture ADD COLUMN sealed_at TEXT;
+ALTER TABLE capture ADD COLUMN sealed_reason TEXT;
+CREATE INDEX capture_sha256 ON capture(sha256);
+CREATE TRIGGER capture_stays_sealed BEFORE UPDATE ON capture
+    WHEN OLD.sealed_at IS NOT NULL AND (NEW.sealed_at IS NULL OR NEW.sealed_reason IS NULL OR NEW.preview IS NOT NULL)
+    BEGIN SELECT RAISE(ABORT, 'a sealed capture stays sealed'); END;
+ALTER TABLE academy ADD COLUMN ocr_languages TEXT;
+"""
+
+
+@migrations()
+def m0007_mis(db: Database) -> None:
+    """What a school's MIS says beside the record, the imports it came by, and what each of them changed."""
+    for statement in _MIS_TABLES.split(";\n"):
+        if statement.strip():
+            db.conn.execute(statement)
+
+
+_MIS_TABLES = """
+ALTER TABLE pupil ADD COLUMN former_upn TEXT;
+ALTER TABLE pupil ADD COLUMN mis_id TEXT;
+ALTER TABLE pupil ADD COLUMN left_on TEXT;
+ALTER TABLE pupil ADD COLUMN retain_until TEXT;
+ALTER TABLE pupil ADD COLUMN merged_into TEXT;
+CREATE INDEX pupil_upn ON pupil(upn) WHERE upn IS NOT NULL;
+ALTER TABLE pupil_account ADD COLUMN ended_at TEXT;
+CREATE INDEX pupil_account_pupil ON pupil_account(pupil_id);
+CREATE INDEX event_unknown ON event(academy_id, account, received_at) WHERE pupil_id IS NULL;
+
+CREATE TABLE pupil_fact (
+    pupil_id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, preferred TEXT, sex TEXT, sen TEXT, entered_on TEXT,
+    address TEXT, home_key TEXT
+) STRICT;
+CREATE INDEX pupil_fact_home ON pupil_fact(home_key) WHERE home_key IS NOT NULL;
+
+CREATE TABLE pupil_stay (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT NOT NULL, began_on TEXT, ended_on TEXT NOT NULL
+) STRICT;
+CREATE INDEX pupil_stay_pupil ON pupil_stay(pupil_id);
+CREATE INDEX pupil_stay_academy ON pupil_stay(academy_id, pupil_id);
+
+CREATE TABLE pupil_contact (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT NOT NULL, priority INTEGER NOT NULL,
+    name TEXT NOT NULL, relationship TEXT NOT NULL, responsibility INTEGER, phone TEXT NOT NULL, email TEXT NOT NULL,
+    address TEXT NOT NULL, court_order TEXT NOT NULL, reach TEXT NOT NULL
+) STRICT;
+CREATE INDEX pupil_contact_pupil ON pupil_contact(pupil_id, priority);
+CREATE INDEX pupil_contact_reach ON pupil_contact(reach) WHERE reach <> '';
+
+CREATE TABLE attendance (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT NOT NULL, year INTEGER NOT NULL, marks TEXT NOT NULL,
+    possible INTEGER NOT NULL, attended INTEGER NOT NULL, authorised INTEGER NOT NULL, unauthorised INTEGER NOT NULL,
+    run_from TEXT, run_sessions INTEGER NOT NULL
+) STRICT;
+CREATE INDEX attendance_pupil ON attendance(pupil_id, year);
+CREATE INDEX attendance_run ON attendance(academy_id, year, run_sessions DESC) WHERE run_sessions >= 2;
+
+CREATE TABLE attendance_total (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT NOT NULL, year INTEGER NOT NULL, school TEXT NOT NULL,
+    possible INTEGER NOT NULL, attended INTEGER NOT NULL, authorised INTEGER NOT NULL, unauthorised INTEGER NOT NULL
+) STRICT;
+CREATE INDEX attendance_total_pupil ON attendance_total(pupil_id, year);
+
+CREATE TABLE behaviour (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, pupil_id TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL,
+    level TEXT NOT NULL, points INTEGER, description TEXT NOT NULL, staff TEXT NOT NULL
+) STRICT;
+CREATE INDEX behaviour_pupil ON behaviour(pupil_id, at);
+
+CREATE TABLE account_claim (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, account TEXT NOT NULL, pupil_id TEXT NOT NULL,
+    events TEXT NOT NULL, decided_by TEXT NOT NULL, decided_at TEXT NOT NULL, undone_by TEXT, undone_at TEXT
+) STRICT;
+CREATE INDEX account_claim_academy ON account_claim(academy_id, decided_at DESC);
+
+CREATE TABLE mis_import (
+    id TEXT PRIMARY KEY, academy_id TEXT, trust_id TEXT NOT NULL, format TEXT NOT NULL, file_name TEXT NOT NULL,
+    sha256 TEXT NOT NULL, size INTEGER NOT NULL, state TEXT NOT NULL, made_by TEXT NOT NULL, made_at TEXT NOT NULL,
+    columns TEXT, options TEXT NOT NULL, progress INTEGER NOT NULL, counts TEXT NOT NULL, problem TEXT,
+    applied_at TEXT, undone_at TEXT
+) STRICT;
+CREATE INDEX mis_import_waiting ON mis_import(made_at) WHERE state IN ('to_plan', 'to_apply');
+CREATE INDEX mis_import_academy ON mis_import(academy_id, made_at DESC);
+
+CREATE TABLE mis_import_row (
+    id INTEGER PRIMARY KEY, academy_id TEXT, import_id TEXT NOT NULL, outcome TEXT NOT NULL, line INTEGER NOT NULL,
+    who TEXT NOT NULL, reason TEXT NOT NULL, raw TEXT NOT NULL
+) STRICT;
+CREATE INDEX mis_import_row_import ON mis_import_row(import_id, outcome, line);
+
+CREATE TABLE mis_change (
+    id INTEGER PRIMARY KEY, academy_id TEXT, import_id TEXT NOT NULL, table_name TEXT NOT NULL, row_id TEXT NOT NULL,
+    pupil_id TEXT NOT NULL, before TEXT
+) STRICT;
+CREATE INDEX mis_change_import ON mis_change(import_id, id);
+CREATE INDEX mis_change_row ON mis_change(row_id, id);
+
+CREATE TABLE mis_mapping (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, columns TEXT NOT NULL, kept_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE mis_proposal (
+    id TEXT PRIMARY KEY, academy_id TEXT NOT NULL, import_id TEXT NOT NULL, pupil_id TEXT NOT NULL,
+    row TEXT NOT NULL, reason TEXT NOT NULL, decided TEXT, decided_pupil_id TEXT, decided_by TEXT, decided_at TEXT
+) STRICT;
+CREATE INDEX mis_proposal_open ON mis_proposal(academy_id) WHERE decided IS NULL;
+"""
+
+
 def migrate(db: Database) -> list[str]:
     """Apply the missing migrations and redraw the scoped views. Returns the names of those applied."""
     missing = [migration.name for migration in migrations.pending(db)]

@@ -223,7 +223,8 @@ def insert_pupil_account(db: Database, row_id: str, pupil: Pupil, account: str) 
 def get_pupil_id_of_account(db: Database, academy_id: str, account: str) -> str | None:
     """Whose account this is at the academy, or None: such an event is attributed to nobody."""
     row = db.conn.execute(
-        "SELECT pupil_id FROM scoped_pupil_account WHERE academy_id = ? AND account = ?", [academy_id, account.lower()]
+        "SELECT pupil_id FROM scoped_pupil_account WHERE academy_id = ? AND account = ? AND ended_at IS NULL",
+        [academy_id, account.lower()],
     ).fetchone()
     return str(row[0]) if row else None
 
@@ -257,8 +258,8 @@ def select_pupils(db: Database, name: str = "", limit: int = 200) -> list[Pupil]
     return [
         _pupil(row)
         for row in db.query(
-            f"{_PUPIL} WHERE p.surname LIKE :like OR p.forename LIKE :like OR p.forename || ' ' || p.surname LIKE :like"
-            " ORDER BY p.surname, p.forename LIMIT :limit",
+            f"{_PUPIL} WHERE p.merged_into IS NULL AND (p.surname LIKE :like OR p.forename LIKE :like"
+            " OR p.forename || ' ' || p.surname LIKE :like) ORDER BY p.surname, p.forename LIMIT :limit",
             {"like": like, "limit": limit},
         )
     ]

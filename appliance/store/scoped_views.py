@@ -12,6 +12,7 @@ from appliance.store.connection import SCOPED_TABLES
 
 _OF_EVENT = frozenset({"capture", "reading", "score", "verdict"})
 _OF_CONCERN = frozenset({"action", "concern_event", "referral"})
+_OF_PUPIL = frozenset({"account_claim", "attendance", "attendance_total", "behaviour", "pupil_contact", "pupil_fact"})
 _AUDIT = "audit:view"
 
 
@@ -110,6 +111,15 @@ def _seen(table: str, permission: Permission, row: str) -> str:
         return f"({_record('report', permission, row)}) OR {_mine(row)}"
     if table == "notice":
         return f"{inside} AND (me() = '' OR {row}.staff_id = me())"
+    if table in _OF_PUPIL:
+        # part of the pupil's record: opened and locked with it
+        opened, shut = _set("opened()"), _set("shut()")
+        is_open = _open(permission, row, f"{row}.pupil_id IN {opened}")
+        return f"{inside} AND {is_open} AND {_unless_shut(f'{row}.pupil_id NOT IN {shut}')}"
+    if table == "pupil" and row == "pupil":
+        # an academy that a pupil has left keeps sight of the name, for its own part of the record
+        stays = f"SELECT s.pupil_id FROM pupil_stay s WHERE {_inside(permission, 's')}"
+        return f"({inside} OR {row}.id IN ({stays}))"
     if table == "vault_entry":
         return f"{inside} AND ({row}.about_id IS NULL OR {row}.about_id <> me())"
     if table == "vault_note":

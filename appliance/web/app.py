@@ -37,6 +37,7 @@ from appliance.web import (
     health,
     invite,
     login,
+    mis,
     pupil,
     queue,
     record,
@@ -46,6 +47,7 @@ from appliance.web import (
     staff,
     today,
     vault,
+    who,
 )
 from appliance.web.clock import now
 from appliance.workflow.note import note_refusal
@@ -64,6 +66,7 @@ _PAGES = (
     health,
     invite,
     login,
+    mis,
     pupil,
     queue,
     record,
@@ -73,6 +76,7 @@ _PAGES = (
     staff,
     today,
     vault,
+    who,
 )
 
 _POLICY = "; ".join(
@@ -123,6 +127,13 @@ _DONE = {
     "staff.submit_switch": "switched an account off or on",
     "academy.submit_academy": "added an academy",
     "academy.submit_keep": "brought the academies up to date",
+    "mis.submit_file": "sent a file from the MIS",
+    "mis.submit_apply": "had a file from the MIS taken in",
+    "mis.submit_undo": "had an import undone",
+    "mis.submit_decision": "decided about a pupil's record",
+    "mis.submit_merge": "had two records made one",
+    "who.submit_who": "said whose a user name is",
+    "who.submit_undo": "took back whose a user name is",
 }
 """What a change is called in the portal's progress lines."""
 
@@ -173,7 +184,11 @@ def create_app(
     return app
 
 
-_LIMITS = {"academy.submit_import": academy.GIAS_LIMIT, "enrolment.submit_enrolment": enrolment.REQUEST_AT_MOST}
+_LIMITS = {
+    "academy.submit_import": academy.GIAS_LIMIT,
+    "enrolment.submit_enrolment": enrolment.REQUEST_AT_MOST,
+    "mis.submit_file": mis.FILE_LIMIT,
+}
 
 
 def _allow_upload(endpoint: str | None, _values: object) -> None:

@@ -9,7 +9,7 @@ from appliance.store import captures
 from appliance.store.captures import CaptureDamagedError, CaptureVault
 from appliance.web.clock import now
 from appliance.web.gate import actor, db, needs
-from appliance.workflow.look import reveal_capture
+from appliance.workflow.look import CaptureSealedError, reveal_capture
 
 pages = Blueprint("capture", __name__)
 
@@ -31,6 +31,8 @@ def submit_reveal(event_id: str) -> Response | tuple[str, int]:
     vault = cast(CaptureVault, current_app.extensions["vault"])
     try:
         capture, image = reveal_capture(db(), vault, actor(), event_id, now())
+    except CaptureSealedError as error:
+        return render_template("error.html", title="This screenshot is not shown", detail=str(error), code=423), 423
     except CaptureDamagedError as error:
         return render_template("error.html", title="The screenshot can't be opened", detail=str(error), code=410), 410
     return Response(image, mimetype=capture.media_type, headers={"Content-Disposition": "inline"})

@@ -9,13 +9,15 @@ from wtforms import RadioField, SelectField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from appliance.safeguarding.access import Permission
+from appliance.safeguarding.attendance import school_year
 from appliance.safeguarding.event import EVENT_TRANSITIONS, EventState
 from appliance.safeguarding.moderation import FALSE_POSITIVE_REASONS, FalsePositiveReason, Verdict, VerdictError
 from appliance.safeguarding.severity import CATEGORIES, Category, Severity
-from appliance.store import alerts, assessments, captures, concerns, events
+from appliance.store import alerts, assessments, beside, captures, concerns, events
 from appliance.web.clock import new_id, now
 from appliance.web.gate import actor, db, needs
 from appliance.web.record import ask_or_refuse
+from appliance.workflow import registers
 from appliance.workflow.escalate import acknowledge_escalations
 from appliance.workflow.look import note_look
 from appliance.workflow.moderate import moderate_event
@@ -150,4 +152,20 @@ def _page(event: events.StoredEvent, form: VerdictForm, false_positive: FalsePos
         earlier=earlier,
         may_grade=EventState.CONFIRMED in EVENT_TRANSITIONS[event.state],
         must_acknowledge=bool(open_alerts),
+        **_beside(event),
     )
+
+
+def _beside(event: events.StoredEvent) -> dict[str, object]:
+    """Attendance and behaviour around the event's day; empty for those who do not read the pupil's record."""
+    if event.pupil_id is None:
+        return {"days": [], "absence": None, "behaviour": []}
+    day = event.occurred_at.date()
+    found = beside.select_registers(db(), event.pupil_id)
+    return {
+        "day": day,
+        "days": registers.strip(found, day - timedelta(days=21), day + timedelta(days=14)),
+        "absence": registers.absence_after(found, day),
+        "registers": [one for one in found if one.year == school_year(day)],
+        "behaviour": beside.select_behaviour(db(), event.pupil_id, day - timedelta(days=14), day + timedelta(days=14)),
+    }

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from sqlite_utils import Database
 
 from appliance.safeguarding.audit import SYSTEM, AuditEntry, Detail
+from appliance.safeguarding.context import ACCUMULATION_DAYS, EarlierEvent, Surroundings, age_on
 from appliance.safeguarding.escalation import TOLD_BEFORE_MODERATION, owed_at
 from appliance.safeguarding.event import CategoryScores, EventState, Reading, may_follow
 from appliance.safeguarding.moderation import least_level, state_after_assessment
 from appliance.safeguarding.severity import Category, Severity
-from appliance.store import assessments, captures, events
+from appliance.store import assessments, captures, events, people
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
 from appliance.workflow.escalate import raise_escalations
@@ -86,6 +87,34 @@ def give_back_event(db: Database, event_id: str, problem: str, now: datetime, *,
         detail: Detail = {"tries": event.attempts, "problem": problem}
         append_audit(db, AuditEntry(SYSTEM, "event:unreadable", f"event:{event_id}", event.academy_id, now, detail))
         return EventState.UNREADABLE
+
+
+_NOT_YET_JUDGED = (EventState.RECEIVED, EventState.ASSESSING, EventState.UNREADABLE)
+
+
+def gather_surroundings(db: Database, event: events.StoredEvent, zone: tzinfo) -> Surroundings:
+    """What stands around an event: the hour by the school's clock, the pupil's age and markers, their last weeks."""
+    pupil, earlier = None, []
+    if event.pupil_id is not None:
+        pupil = people.get_pupil(db, event.pupil_id)
+        since = event.occurred_at - timedelta(days=ACCUMULATION_DAYS)
+        earlier = [
+            EarlierEvent(one.category, one.level, one.occurred_at.astimezone(zone))
+            for one in events.select_of_pupil(db, event.pupil_id, since)
+            if one.id != event.id and one.state not in (*_NOT_YET_JUDGED, EventState.FALSE_POSITIVE)
+        ]
+    at = event.occurred_at.astimezone(zone)
+    return Surroundings(
+        typed=event.typed,
+        occurred_at=at,
+        context=event.context,
+        application=event.application,
+        window_title=event.window_title,
+        address=event.address,
+        age=age_on(pupil.born_on, pupil.year_group, at.date()) if pupil else None,
+        flags=event.pupil_flags,
+        earlier=tuple(earlier),
+    )
 
 
 def assess_event(

@@ -6,7 +6,7 @@ from sqlite_utils import Database
 
 from appliance.safeguarding.access import Actor, NotAllowedError, Permission, places_of, require
 from appliance.safeguarding.audit import AuditEntry
-from appliance.safeguarding.event import Capture
+from appliance.safeguarding.event import Capture, EventState
 from appliance.store import captures, events
 from appliance.store.audit import append_audit
 from appliance.store.connection import transaction
@@ -46,18 +46,30 @@ def note_search(db: Database, actor: Actor, results: int, now: datetime) -> None
         append_audit(db, AuditEntry(actor.staff_id, "record:searched", "search", None, now, detail, places))
 
 
+class CaptureSealedError(Exception):
+    """The capture is not shown, and the message is the sentence that says why."""
+
+
 def reveal_capture(
     db: Database, vault: captures.CaptureVault, actor: Actor, event_id: str, now: datetime
 ) -> tuple[Capture, bytes]:
     """The capture of an event, opened for the actor, on the audit trail before it is shown.
 
-    Raises NotAllowedError when there is none in reach, CaptureDamagedError when its file does not open.
+    Raises NotAllowedError when there is none in reach, CaptureSealedError when it is never shown again or the box has
+    not looked at it yet, CaptureDamagedError when its file does not open.
     """
     event = events.get_event(db, event_id)
     capture = captures.get_capture(db, event_id)
     if event is None or capture is None:
         raise NotAllowedError(f"capture of event {event_id}")
     require(actor, Permission.CAPTURE_REVEAL, event.academy_id)
+    if capture.sealed is not None:
+        with transaction(db):
+            kind = "capture:refused"
+            append_audit(db, AuditEntry(actor.staff_id, kind, f"event:{event_id}", event.academy_id, now))
+        raise CaptureSealedError(capture.sealed)
+    if event.state in (EventState.RECEIVED, EventState.ASSESSING):
+        raise CaptureSealedError("The box has not looked at this screenshot yet; try again in a few seconds")
     image = vault.open(capture.sha256)
     with transaction(db):
         entry = AuditEntry(actor.staff_id, "capture:revealed", f"event:{event_id}", event.academy_id, now)

@@ -130,9 +130,17 @@ class Browser:
 
     def stop_worker(self) -> None:
         """End the extension's worker as the browser itself does when it was idle."""
-        for target in self.targets("service_worker", "chrome-extension://"):
-            self.send("Target.closeTarget", targetId=target["targetId"])
-        wait_for("the end of the worker", lambda: not self.targets("service_worker", "chrome-extension://"))
+        first = {target["targetId"] for target in self.targets("service_worker", "chrome-extension://")}
+
+        def ended() -> bool:
+            # an alarm or a message may have begun the next one by now
+            still = first & {target["targetId"] for target in self.targets("service_worker", "chrome-extension://")}
+            for target_id in still:
+                with contextlib.suppress(RuntimeError):
+                    self.send("Target.closeTarget", targetId=target_id)
+            return not still
+
+        wait_for("the end of the worker", ended)
 
     def close(self) -> None:
         """End the browser in its own way."""
