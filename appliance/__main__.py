@@ -184,7 +184,7 @@ def _migrate(_options: argparse.Namespace) -> int:
 
 
 def _reindex(_options: argparse.Namespace) -> int:
-    from appliance.worker import reindex
+    from appliance.indexing import reindex
 
     reindex(load_config(), start_log("reindex"))
     return 0

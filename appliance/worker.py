@@ -5,12 +5,10 @@ holds the index lock, on threads of their own: neither a slow reading nor a larg
 """
 
 import contextlib
-import fcntl
-import os
 import secrets
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +18,7 @@ from sqlite_utils import Database
 
 from appliance.config import Config
 from appliance.imports import run_waiting, watch_folder
-from appliance.notify.email import EscalationNotice, MailServer, send_escalation_email
+from appliance.indexing import index_lock, index_once, start_indexing
 from appliance.ocr import Readers
 from appliance.ocr.image import decode
 from appliance.ocr.preview import make_preview
@@ -31,14 +29,13 @@ from appliance.safeguarding.severity import Category
 from appliance.scoring.detector import ImageDetector, load_detectors
 from appliance.scoring.known_images import KnownImages
 from appliance.scoring.scorer import Scorer
-from appliance.search.index import BrokenIndexError, Document, Indexer
-from appliance.store import academies, concerns, events, people
-from appliance.store.alerts import StoredEscalation
+from appliance.search.index import Indexer
+from appliance.store import academies, events
 from appliance.store.captures import CaptureDamagedError, CaptureVault, get_capture, read_key
-from appliance.store.connection import open_system, transaction
+from appliance.store.connection import open_system
 from appliance.store.import_files import forget_old
 from appliance.store.migrations import require_current
-from appliance.telling import tell_noticed
+from appliance.telling import tell_noticed, tell_people
 from appliance.workflow.assess import (
     Assessment,
     assess_event,
@@ -48,17 +45,12 @@ from appliance.workflow.assess import (
     return_events_of,
     return_lapsed_events,
 )
-from appliance.workflow.escalate import send_escalations
 from appliance.workflow.seal import seal_capture
 
 IDLE_S = 0.3
 RETURN_LAPSED_EVERY = timedelta(seconds=15)
 DUTIES_EVERY_S = 1.0
 AFTER_FAILURE_S = 5.0
-BATCH = 50
-REBUILD_BATCH = 500
-"""A commit costs some 20 ms however little it holds, and a batch makes one for every academy in it."""
-
 Say = Callable[[str], None]
 """Takes one plain line for each thing that was done. It never holds anything of a pupil."""
 
@@ -221,7 +213,7 @@ def _work(alive: Path, tools: Tools, db: Database, duties: threading.Thread, sto
 
 
 def _hold_duties(config: Config, stop: threading.Event, over: Callable[[], bool], say: Say) -> None:
-    """Wait for the index lock; once it is held, tell people and index until the end, on two threads."""
+    """Wait for the index lock; once it is held, tell people, index and import until the end, on a thread each."""
 
     def tell(db: Database) -> bool:
         tell_people(config, db, _now(), say)
@@ -243,19 +235,17 @@ def _hold_duties(config: Config, stop: threading.Event, over: Callable[[], bool]
         return False
 
     while not over():
-        with _index_lock(config) as held:
+        with index_lock(config) as held:
             if held:
-                importing = threading.Thread(
-                    target=_keep_doing, args=("importing", import_files, config, stop, over, say), name="importing"
-                )
-                importing.start()
-                indexing = threading.Thread(
-                    target=_keep_doing, args=("indexing", index, config, stop, over, say), name="indexing"
-                )
-                indexing.start()
+                beside = [
+                    threading.Thread(target=_keep_doing, args=(what, do, config, stop, over, say), name=what)
+                    for what, do in (("importing", import_files), ("indexing", index))
+                ]
+                for thread in beside:
+                    thread.start()
                 _keep_doing("telling people", tell, config, stop, over, say)
-                indexing.join()
-                importing.join()
+                for thread in beside:
+                    thread.join()
         stop.wait(DUTIES_EVERY_S)
 
 
@@ -282,137 +272,6 @@ def _keep_doing(
                 say(line)
             told = line
             stop.wait(DUTIES_EVERY_S)
-
-
-def tell_people(config: Config, db: Database, now: datetime, say: Say) -> None:
-    """Send the messages that are due. Call it under the index lock: two at once would tell a person twice."""
-    server = MailServer(config.smtp_host, config.smtp_port, config.smtp_from, config.host_name)
-    time_zone = ZoneInfo(config.time_zone)
-    problems: dict[str, str] = {}
-
-    def send(escalation: StoredEscalation) -> None:
-        notice = EscalationNotice(
-            escalation.id,
-            escalation.event_id,
-            escalation.staff_name,
-            escalation.staff_email,
-            escalation.academy_name,
-            escalation.level,
-            escalation.due_at,
-        )
-        link = f"{config.portal_url}/events/{escalation.event_id}"
-        try:
-            send_escalation_email(server, notice, link, time_zone, now)
-        except OSError as error:
-            problems[escalation.id] = f"e-mail to {escalation.staff_name} failed ({type(error).__name__})"
-            raise
-
-    sent, failed = send_escalations(db, send, now)
-    for one in sent:
-        say(f"e-mail sent to {one.staff_name} (level {int(one.level)}, {one.academy_name})")
-    for one in failed:
-        problem = problems.get(one.id, f"{one.staff_name} is no longer told: the right to see it has ended")
-        say(f"{problem} (level {int(one.level)}, {one.academy_name})")
-
-
-def start_indexing(config: Config, db: Database, say: Say) -> Indexer:
-    """An indexer for whoever has just taken the index lock: what a stopped one left half done is taken in again."""
-    indexer = Indexer(config.index)
-    with transaction(db):
-        events.set_all_events_unindexed(db, only_unfinished=True)
-        concerns.set_all_concerns_unindexed(db, only_unfinished=True)
-    while True:
-        try:
-            indexer.check([academy.id for academy in people.select_academies(db)])
-        except BrokenIndexError as broken:
-            _begin_again(indexer, db, broken, say)
-        else:
-            return indexer
-
-
-def index_once(indexer: Indexer, db: Database, now: datetime, say: Say) -> int:
-    """Take one batch into the index; returns how many. Call it under the index lock.
-
-    A broken index is thrown away, everything is marked to be taken in again, and BrokenIndexError is raised so that
-    the caller doesn't go on at once. Raises OSError when the disk does not take it.
-    """
-    if not indexer.is_current():
-        _mark_all_unindexed(db)
-        indexer.wipe()
-        say("the search index is built anew")
-    limit = REBUILD_BATCH if indexer.is_rebuilding() else BATCH
-    with transaction(db):
-        found_events = events.claim_unindexed_events(db, limit)
-        found_concerns = concerns.claim_unindexed_concerns(db, limit)
-    documents = [_document("event", one, one.occurred_at) for one in found_events]
-    documents += [_document("concern", one, one.opened_at) for one in found_concerns]
-    if not documents:
-        indexer.finish_rebuild()
-        return 0
-    try:
-        indexer.update(documents)
-    except BrokenIndexError as broken:
-        _begin_again(indexer, db, broken, say)
-        raise
-    except Exception:
-        with transaction(db):
-            events.set_all_events_unindexed(db, only_unfinished=True)
-            concerns.set_all_concerns_unindexed(db, only_unfinished=True)
-        raise
-    with transaction(db):
-        events.set_events_indexed(db, [one.id for one in found_events], now)
-        concerns.set_concerns_indexed(db, [one.id for one in found_concerns], now)
-    return len(documents)
-
-
-def _document(kind: str, one: events.IndexableEvent | concerns.IndexableConcern, at: datetime) -> Document:
-    return Document(kind, one.id, one.academy_id, at, one.category, int(one.level), one.text)
-
-
-def _begin_again(indexer: Indexer, db: Database, broken: BrokenIndexError, say: Say) -> None:
-    _mark_all_unindexed(db)
-    indexer.throw_away(broken.academy_id)
-    say(f"{broken}; it is built anew")
-
-
-def _mark_all_unindexed(db: Database) -> None:
-    with transaction(db):
-        events.set_all_events_unindexed(db, only_unfinished=False)
-        concerns.set_all_concerns_unindexed(db, only_unfinished=False)
-
-
-def reindex(config: Config, say: Say) -> None:
-    """Build the search index anew. While a worker runs, it is the worker that does it."""
-    config.run.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(open_system(config.database)) as db, _index_lock(config) as held:
-        require_current(db)
-        indexer = Indexer(config.index)
-        indexer.ask_for_rebuild()
-        if not held:
-            say("A worker is running; it builds the search index anew from now on. Search keeps working meanwhile.")
-            return
-        begun = datetime(1, 1, 2, tzinfo=UTC)
-        counts = events.count_by_state(db, begun)
-        total = sum(counts.values()) - counts.get(EventState.RECEIVED, 0) - counts.get(EventState.ASSESSING, 0)
-        done = 0
-        while batch := index_once(indexer, db, _now(), say):
-            done += batch
-            say(f"taken in: {done} of {total} events and all concerns")
-
-
-@contextlib.contextmanager
-def _index_lock(config: Config) -> Iterator[bool]:
-    """Whether this program now holds the right to tell people and to index. The lock goes with the program."""
-    handle = os.open(config.run / "index.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
 
 
 def _kind_and_place(error: BaseException) -> str:

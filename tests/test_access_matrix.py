@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from appliance.config import Config
 from appliance.imports import run_waiting, take_file
+from appliance.indexing import index_once, start_indexing
 from appliance.safeguarding.access import Actor, Role
 from appliance.safeguarding.concern import NewAction, NewConcern
 from appliance.safeguarding.moderation import Verdict
@@ -33,7 +34,6 @@ from appliance.store.accounts import select_claims
 from appliance.store.captures import set_preview
 from appliance.store.connection import open_system, transaction
 from appliance.web.app import create_app
-from appliance.worker import index_once, start_indexing
 from appliance.workflow.claim_account import claim_account
 from appliance.workflow.enrol import make_enrolment_code
 from appliance.workflow.moderate import moderate_event

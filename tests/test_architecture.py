@@ -40,7 +40,7 @@ ALONE = {
 # the type of the connection that is passed through, and nothing of sqlite3 itself
 PASSED_THROUGH = {("workflow", "sqlite_utils"), ("web", "sqlite_utils"), ("broker", "sqlite_utils")}
 # where things are joined: they pass a connection on to several rooms
-JOINED = {"worker.py", "telling.py", "imports.py"}
+JOINED = {"worker.py", "indexing.py", "telling.py", "imports.py"}
 WITHOUT_A_PERSON = {"store", "broker"}
 
 

@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sqlite_utils import Database
 
 from appliance.config import Config
+from appliance.indexing import index_once, reindex, start_indexing
 from appliance.ocr.preview import WIDTH, make_preview
 from appliance.safeguarding.access import Grant, Role
 from appliance.safeguarding.concern import NewConcern
@@ -40,7 +41,8 @@ from appliance.store import academies, assessments, captures, devices, events, g
 from appliance.store.audit import check_chain
 from appliance.store.connection import open_as, open_system, transaction
 from appliance.store.migrations import migrate
-from appliance.worker import Tools, index_once, open_tools, reindex, run_once, run_worker, start_indexing, tell_people
+from appliance.telling import tell_people
+from appliance.worker import Tools, open_tools, run_once, run_worker
 from appliance.workflow.assess import (
     LEASE,
     MOST_TRIES,
@@ -504,7 +506,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from appliance.config import Config
 from appliance.store.connection import open_system
-from appliance.worker import index_once, start_indexing
+from appliance.indexing import index_once, start_indexing
 config, last = Config(Path(sys.argv[1])), int(sys.argv[2])
 seen = 0
 def watch(name, arguments):
