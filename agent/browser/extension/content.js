@@ -34,7 +34,7 @@
   const deaf = new AbortController();
   let sites = { silent: true, reply: [], keys: false };
   let told = false; // whether the worker has said what may be read here
-  let early = null;
+  const early = new Set(); // controls typed into before that
   let ownNumber = null;
   let observer = null;
 
@@ -160,11 +160,14 @@
     const element = controlOf(event);
     if (!element) return;
     if (isProtected(element)) return keepSecret(element);
-    if (!told) {
-      early = element; // typed before the worker has answered
-      hello();
-    }
+    if (!told) return hold(element);
     if (!sites.silent) touch(element);
+  }
+
+  /** Something was typed before the worker has said what may be read: it is looked at when it has. */
+  function hold(element) {
+    early.add(element);
+    hello();
   }
 
   /** Something was typed in a control: note its text, and have it read when the typing pauses. */
@@ -195,14 +198,22 @@
     if (!state.text.trim() || (state.text === state.sent && (state.finished || !final))) return;
     state.sent = state.text;
     state.finished = final;
-    send({ kind: "typed", control: state.id, episode: state.episode, text: state.text, final });
+    void sendTyped({ kind: "typed", control: state.id, episode: state.episode, text: state.text, final });
+  }
+
+  /** A worker that ended while it was spoken to is spoken to again: the next one takes the message. */
+  async function sendTyped(message) {
+    for (let turn = 0; turn < 3 && alive(); turn += 1) {
+      if (await send(message) !== undefined) return;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    }
   }
 
   function onKey(event) {
-    if (!event.isTrusted || sites.silent) return;
+    if (!event.isTrusted || (told && sites.silent)) return;
     const element = controlOf(event);
     if (!element || isProtected(element)) return;
-    if (sites.keys) assembleKeys(element, event);
+    if (sites.keys || !told) assembleKeys(element, event);
     if (event.key === "Enter" && !event.isComposing) flush(element, !event.shiftKey);
   }
 
@@ -215,7 +226,8 @@
     else if (event.key === "Enter") state.keys += "\n";
     else return;
     state.keys = state.keys.slice(-BEFORE);
-    touch(element);
+    if (told) touch(element);
+    else hold(element);
   }
 
   function onLeave(event) {
@@ -363,8 +375,11 @@
     told = true;
     const wasSilent = sites.silent;
     sites = said;
-    if (early?.isConnected && !sites.silent && !isProtected(early)) touch(early);
-    early = null;
+    for (const element of early) {
+      if (!sites.keys) stateOf(element).keys = "";
+      if (element.isConnected && !sites.silent && !isProtected(element)) touch(element);
+    }
+    early.clear();
     if (sites.silent || !sites.reply.length) return;
     // what stands there already was said before this page was watched
     if (wasSilent) for (const element of replyElements()) replies.set(element, { text: element.innerText ?? "" });
